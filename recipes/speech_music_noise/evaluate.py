@@ -1,0 +1,192 @@
+"""Measure what train.py made, write the tables, and publish the weights with their cards.
+
+    python recipes/speech_music_noise/evaluate.py MANIFEST.csv ... [--publish sepaudio/pretrained]
+
+Three sets, all disjoint from training: the test recordings of the collections that were trained
+on, as they are and through the augmentation's rooms, noise, telephones and codecs; and every
+recording of collections that were never trained on. Figures of leave_out.py and probe.py are
+taken up when they are there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from sepaudio import hub
+from sepaudio.data import manifest
+from sepaudio.data.augment import AugmentCfg, degrade
+from sepaudio.files import atomic_folder, atomic_json, atomic_text
+from sepaudio.verbs.evaluate import Score, as_markdown, score_rows
+
+HERE = Path(__file__).parent
+RUNS = Path("runs/speech_music_noise")
+NAMES = {"swishnet_wide": "speech_music_noise", "swishnet_slim": "speech_music_noise_slim"}
+ABOUT = {"swishnet_wide": "the default", "swishnet_slim": "a third of the size"}
+SECONDS = (0.5, 1.0, 2.0)
+
+
+def heard(x: np.ndarray, rate: int, random: np.random.Generator) -> np.ndarray:
+    """A recording as it may arrive: what training does to clips, rooms simulated."""
+    return degrade(x, rate, AugmentCfg(), [], random)
+
+
+def measure(name: str, rows: list[manifest.Recording]) -> dict[str, list[Score]]:
+    """Scores of one run on the three sets."""
+    folder = RUNS / name / "model"
+    net = hub.load(folder)
+    known = set(hub.read_config(folder)["trained_on"])
+    near = [row for row in rows if row.origin in known and row.split == "test"]
+    far = [row for row in rows if row.origin not in known]
+    return {
+        "test": score_rows(net, near, SECONDS),
+        "degraded": score_rows(net, near, SECONDS, change=heard),
+        "elsewhere": score_rows(net, far, SECONDS),
+    }
+
+
+TITLES = {
+    "test": "Test recordings of the collections that were trained on",
+    "degraded": "The same through random rooms, noise, telephones and codecs",
+    "elsewhere": "Collections that were never trained on",
+    "left out": "Leave-one-source-out: each source judged by a network that never heard it",
+}
+
+
+def tables(scores: dict[str, list[Score]], labels: list[str], heading: str) -> str:
+    """Markdown of all sets of one model."""
+    parts = []
+    for key, title in TITLES.items():
+        if key in scores:
+            text = f"{heading} {title}\n\n{as_markdown(scores[key], labels)}"
+            if key in ("elsewhere", "left out"):
+                text += "\n" + by_origin(scores[key][-1])
+            text += "\n" + confusion(scores[key][-1], labels)
+            parts.append(text)
+    return "\n".join(parts)
+
+
+def by_origin(score: Score) -> str:
+    """A table of accuracy by collection, at one window length."""
+    lines = [f"| class and collection | accuracy at {score.seconds:g} s | windows |"]
+    lines.append("| --- | --- | --- |")
+    for name, (accuracy, windows) in score.by_origin.items():
+        lines.append(f"| {name} | {100 * accuracy:.1f} | {windows} |")
+    return "\n".join(lines) + "\n"
+
+
+def confusion(score: Score, labels: list[str]) -> str:
+    """A confusion table: a row per true class."""
+    lines = [f"| at {score.seconds:g} s, heard as | " + " | ".join(labels) + " |"]
+    lines.append("|" + " --- |" * (len(labels) + 1))
+    for label, row in zip(labels, score.confusion, strict=True):
+        lines.append(f"| {label} | " + " | ".join(map(str, row)) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def card(name: str, rows: list[manifest.Recording], text: str, command: str) -> str:
+    """The card that goes with the weights."""
+    config = hub.read_config(RUNS / name / "model")
+    refused = config["recipe"]["data"]["refused_licenses"]
+    used = [row for row in manifest.allowed(rows, refused) if row.split == "train"]
+    licences: dict[str, set[str]] = {}
+    for row in used:
+        licences.setdefault(row.origin, set()).add(row.license)
+    sources = "\n".join(
+        f"| {origin} | {', '.join(sorted(licences[origin]))} |" for origin in sorted(licences)
+    )
+    optim = config["recipe"]["optim"]
+    return (
+        f"# {NAMES[name]}\n\n"
+        f"Tells speech, music and noise apart; singing counts as music. Architecture `{name}`, "
+        "16 kHz, causal, decides every 10 ms or once a clip.\n\n"
+        f"Licence of the weights: **{config['license']}** (share-alike recordings are among the "
+        "training data). The code is Apache-2.0.\n\n"
+        "## Training\n\n"
+        f"`{command}`, seed {config['seed']}, {optim['steps']} steps of {optim['batch']} clips, "
+        f"{config['training_seconds']} s on one thread of a CPU. Versions: "
+        f"{', '.join(f'{k} {v}' for k, v in config['versions'].items())}. "
+        f"Fingerprint of the recordings: `{config['data_fingerprint']}`. Probabilities are "
+        f"calibrated: a temperature of {config['temperature']:.3f} is folded into the weights.\n\n"
+        "No recording with a non-commercial or no-derivatives clause was used.\n\n"
+        f"| collection | licence |\n| --- | --- |\n{sources}\n\n"
+        "## Accuracy\n\nIn percent, per window; in brackets the 95 % interval when recordings "
+        "are drawn again. Calibration error: expected, 15 bins.\n\n"
+        f"{text}\n"
+        "## Limits\n\nSpeech over music counts as speech when the music is weaker. Real singing "
+        "is rare in the training data. Noise is the class with the least variety: what was never "
+        "heard may be taken for music.\n"
+    )
+
+
+def main() -> None:
+    """Measure, write README.md and results.json, publish."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("manifests", nargs="+", type=Path)
+    parser.add_argument("--publish", type=Path, help="folder of shipped weights")
+    options = parser.parse_args()
+    labels = ["noise", "music", "speech"]
+    rows = manifest.read_all(options.manifests, labels)
+    command = "python recipes/speech_music_noise/train.py MANIFEST.csv ..."
+    results, text, index = {}, "", {}
+    for name in NAMES:
+        if not (RUNS / name / "model").is_dir():
+            continue
+        scores = measure(name, rows)
+        left = RUNS / f"leave_out_{name}" / "scores.json"
+        if left.exists():
+            scores["left out"] = [Score(**s) for s in json.loads(left.read_text())["scores"]]
+        results[name] = {key: [asdict(s) for s in value] for key, value in scores.items()}
+        text += f"### {name}\n\n{tables(scores, labels, '####')}\n"
+        if options.publish is not None:
+            publish(options.publish, name, card(name, rows, tables(scores, labels, "###"), command))
+            index[NAMES[name]] = {
+                "architecture": name,
+                "labels": labels,
+                "license": hub.read_config(RUNS / name / "model")["license"],
+                "about": ABOUT[name],
+            }
+    probe = RUNS / "probe.json"
+    if probe.exists():
+        results["probe"] = json.loads(probe.read_text())
+        cells = [
+            f"| {when} | {100 * a:.1f} ({100 * low:.1f} to {100 * high:.1f}) |\n"
+            for when, (a, low, high) in results["probe"].items()
+        ]
+        text += (
+            "### A probe that hears bandwidth alone\n\nChance is 33.3.\n\n"
+            "| augmentation | balanced accuracy (95 %) |\n| --- | --- |\n" + "".join(cells)
+        )
+    results["machine"] = {
+        "processor": platform.processor() or platform.machine(),
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("torch", "numpy", "soundfile", "soxr")},
+    }
+    atomic_json(HERE / "results.json", results)
+    readme = (HERE / "README.md").read_text()
+    head, rest = readme.split("<!-- results -->")
+    tail = rest.split("<!-- end results -->")[1]
+    new = f"{head}<!-- results -->\n\n{text}\n<!-- end results -->{tail}"
+    atomic_text(HERE / "README.md", new)
+    if options.publish is not None:
+        atomic_json(options.publish / "index.json", index)
+    print(text)
+
+
+def publish(folder: Path, name: str, text: str) -> None:
+    """Copy a model folder, with its card, to the shipped weights."""
+    source = RUNS / name / "model"
+    with atomic_folder(folder / NAMES[name], overwrite=True) as new:
+        for file in ("model.safetensors", "config.json"):
+            (new / file).write_bytes((source / file).read_bytes())
+        (new / "README.md").write_text(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""Small networks of separable convolutions for sound.
+
+The map, in the order in which it reads best:
+
+- `context`: what lies around the samples at hand; one forward for whole signals and streams
+- `layers`: the one shared layer module; `frontends`: waveform to representation
+- `backbones`, `models`: one family, one paper a file; `registry`: a name is a cfg
+- `hub`: a trained model is a folder; `streaming`: audio in pieces
+- `io`: the only room that touches audio files; `doors`: imports that need care
+- `verbs`: what the command line does, as functions on arrays; `cli`: the command line
+- `data`, `training`, `metrics`: manifests and augmentation, recipes and runs, figures
+
+Nothing here imports torch until it is used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .hub import load, save, weights
+    from .registry import config, create, names
+    from .streaming import Streamer
+    from .verbs.classify import classify, classify_files
+    from .verbs.profile import profile
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "classify": "verbs.classify",
+    "classify_files": "verbs.classify",
+    "config": "registry",
+    "create": "registry",
+    "load": "hub",
+    "names": "registry",
+    "profile": "verbs.profile",
+    "save": "hub",
+    "Streamer": "streaming",
+    "weights": "hub",
+}
+
+__all__ = [
+    "Streamer",
+    "__version__",
+    "classify",
+    "classify_files",
+    "config",
+    "create",
+    "load",
+    "names",
+    "profile",
+    "save",
+    "weights",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,152 @@
+"""`sepaudio classify`: a table on a terminal, CSV or JSON lines elsewhere."""
+
+from __future__ import annotations
+
+import csv
+import io as text_io
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from ..files import atomic
+from ..verbs.classify import DEFAULT, SILENCE_DB, WINDOW, Classification
+
+Format = Literal["auto", "table", "csv", "jsonl"]
+
+
+def run(arguments: list[str]) -> int:
+    """Classify files; 0 when all went well, 1 when some failed."""
+    from jsonargparse import ArgumentParser
+
+    from .. import io
+    from ..verbs import classify as verb
+
+    parser = ArgumentParser(
+        prog="sepaudio classify",
+        description="Name what recordings are. " + (verb.__doc__ or "").split("\n\n", 1)[1],
+    )
+    parser.add_argument(
+        "paths", nargs="+", help="files, folders (searched), patterns, - for standard input"
+    )
+    parser.add_argument("-m", "--model", default=DEFAULT, help="name of weights, or a folder")
+    parser.add_argument("-d", "--device", default="auto", help="auto, cpu, cuda or mps")
+    parser.add_argument("-f", "--format", type=Format, default="auto", help="of the results")
+    parser.add_argument("-o", "--output", type=str | None, default=None, help="file to write")
+    parser.add_argument("-k", "--top-k", type=int | None, default=None, help="classes to show")
+    parser.add_argument("--window", type=float, default=WINDOW, help="[s] decided at once")
+    parser.add_argument(
+        "--silence-db", type=float, default=SILENCE_DB, help="a quieter window is silence"
+    )
+    parser.add_argument(
+        "--channel", type=int | Literal["mix"], default="mix", help="mix, or a number from 0"
+    )
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
+    parser.add_argument("-v", "--verbose", action="store_true", help="say how fast it went")
+    options = parser.parse_args(arguments)
+    if options.top_k is not None and options.top_k < 1:
+        parser.error(f"--top-k {options.top_k}: expected 1 or more")
+    paths = io.find(options.paths)
+    net = verb.resolve(options.model, options.device)
+    results = verb.classify_files(
+        paths,
+        model=net,
+        device=options.device,
+        window=options.window,
+        silence_db=options.silence_db,
+        channel=options.channel,
+    )
+    began = time.perf_counter()
+    found = list(_progress(results, len(paths), options.quiet))
+    took = time.perf_counter() - began
+    labels = list(net.labels)
+    text = WRITERS[_format(options.format, options.output)](found, labels, options.top_k)
+    if options.output is None:
+        sys.stdout.write(text)
+    else:
+        with atomic(Path(options.output)) as new:
+            new.write_text(text, encoding="utf-8", newline="")
+    if options.verbose:
+        seconds = sum(result.seconds for result in found)
+        device = next(net.parameters()).device
+        print(
+            f"{seconds / 60:.1f} min of audio in {took:.1f} s on {device}: "
+            f"{seconds / max(took, 1e-9):.0f} times real time",
+            file=sys.stderr,
+        )
+    failed = [result for result in found if result.error]
+    if failed:
+        print(f"{len(failed)} of {len(found)} files failed", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _format(asked: str, output: str | None) -> str:
+    if asked != "auto":
+        return asked
+    if output is None:
+        return "table" if sys.stdout.isatty() else "csv"
+    return "jsonl" if Path(output).suffix in (".jsonl", ".json") else "csv"
+
+
+def _progress(results: Iterator[Any], total: int, quiet: bool) -> Iterator[Any]:
+    if quiet or not sys.stderr.isatty():
+        yield from results
+        return
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    yield from track(results, "classify", total, console=console, transient=True)
+
+
+def _table(found: list[Classification], labels: list[str], top_k: int | None) -> str:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for name in ("file", "label", "probability", "silence", "time"):
+        table.add_column(name, overflow="fold", justify="left")
+    for result in found:
+        if result.error:
+            table.add_row(escape(result.file), "[red]error[/red]", escape(result.error), "", "")
+            continue
+        best = ", ".join(f"{name} {p:.2f}" for name, p in result.top(top_k or 3).items())
+        table.add_row(
+            escape(result.file),
+            f"[bold]{result.label}[/bold]",
+            best,
+            f"{result.silence:.0%}",
+            f"{result.seconds:.1f} s",
+        )
+    out = text_io.StringIO()
+    width = None if sys.stdout.isatty() else 200
+    Console(file=out, width=width, force_terminal=sys.stdout.isatty() or None).print(table)
+    return out.getvalue()
+
+
+def _csv(found: list[Classification], labels: list[str], top_k: int | None) -> str:
+    out = text_io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["file", "label", "probability", *labels, "silence", "seconds", "error"])
+    for result in found:
+        top = result.top(top_k)
+        chances = [f"{top[label]:.6f}" if label in top else "" for label in labels]
+        sure = "" if result.probability is None else f"{result.probability:.6f}"
+        rest = [f"{result.silence:.4f}", f"{result.seconds:.3f}", result.error or ""]
+        writer.writerow([result.file, result.label, sure, *chances, *rest])
+    return out.getvalue()
+
+
+def _jsonl(found: list[Classification], labels: list[str], top_k: int | None) -> str:
+    rows = [{**vars(result), "probabilities": result.top(top_k)} for result in found]
+    return "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
+
+
+WRITERS: dict[str, Callable[[list[Classification], list[str], int | None], str]] = {
+    "table": _table,
+    "csv": _csv,
+    "jsonl": _jsonl,
+}

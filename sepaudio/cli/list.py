@@ -1,0 +1,34 @@
+"""`sepaudio list`: architectures and weights, apart."""
+
+from __future__ import annotations
+
+
+def run(arguments: list[str]) -> int:
+    """Print both lists."""
+    from jsonargparse import ArgumentParser
+    from rich.console import Console
+    from rich.table import Table
+
+    from .. import hub, registry
+
+    parser = ArgumentParser(
+        prog="sepaudio list",
+        description="Architectures can be trained and profiled; weights are trained already "
+        "and ship with the package.",
+    )
+    parser.parse_args(arguments)
+    console = Console(highlight=False)
+    table = Table("weights", "architecture", "labels", "licence", "about", box=None, pad_edge=False)
+    for name, about in sorted(hub.weights().items()):
+        labels = ", ".join(about["labels"])
+        table.add_row(name, about["architecture"], labels, about["license"], about["about"])
+    console.print(table)
+    console.print()
+    table = Table("architecture", "parameters", "rate", "streams", box=None, pad_edge=False)
+    for name in registry.names():
+        model = registry.create(name)
+        count = sum(p.numel() for p in model.parameters())
+        streams = "yes" if model.causal else "no"
+        table.add_row(name, f"{count:,}", f"{model.sample_rate} Hz", streams)
+    console.print(table)
+    return 0

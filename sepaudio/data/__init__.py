@@ -1,0 +1,1 @@
+"""Manifests of recordings, and what is done to recordings before a network hears them."""

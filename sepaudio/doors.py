@@ -1,0 +1,164 @@
+"""The only way to optional packages whose import has a trap; each trap is handled here, once.
+
+Nothing is imported before a door is called, and a door called again gives the same module. Where a
+package is missing or unsafe, its door raises ImportError with the command that installs it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import importlib.metadata
+import importlib.util
+import re
+import sys
+import types
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["asteroid", "lightning", "museval", "timm", "torchaudio"]
+
+LIGHTNING = (2, 6, 6)  # 2.6.2 and 2.6.3 were malicious uploads; 2.6.6 mends a checkpoint hole
+INSTALL = {
+    "torchaudio": "pip install 'torchaudio>=2.11,<2.12'",
+    "timm": "pip install 'timm>=1.0.20,<2'",
+    "pytorch_lightning": "pip install 'sepaudio[train]'",
+    "asteroid": "pip install asteroid requests 'setuptools<81'",
+    "museval": "pip install museval",
+}
+_kept: list[Any] = []  # libraries of operators, which torch forgets when they are collected
+
+
+@functools.cache
+def torchaudio() -> types.ModuleType:
+    """Import torchaudio, without its native part where that does not fit the torch at hand.
+
+    Its wheel is built for one version of CUDA and refuses any other torch, CPU builds included.
+    Its Python functions do not need the native part, so they are imported as if it was not there.
+    """
+    _need("torchaudio")
+    try:
+        return importlib.import_module("torchaudio")
+    except (OSError, RuntimeError):  # not loadable (CPU build), or another version of CUDA
+        _forget("torchaudio")
+    name = "torchaudio._extension"
+    stub: Any = types.ModuleType(name, "Stands in for torchaudio's native part.")
+    stub._IS_TORCHAUDIO_EXT_AVAILABLE = stub._IS_ALIGN_AVAILABLE = False
+    stub._load_lib = lambda library: False
+    stub._check_cuda_version = lambda: None
+    stub.fail_if_no_align = _no_native
+    sys.modules[name] = stub
+    module = importlib.import_module("torchaudio")
+    module._extension = stub  # type: ignore[attr-defined]
+    return module
+
+
+@functools.cache
+def timm() -> types.ModuleType:
+    """Import timm, after making torchvision importable."""
+    _need("timm")
+    _torchvision()
+    return importlib.import_module("timm")
+
+
+@functools.cache
+def lightning() -> types.ModuleType:
+    """Import pytorch_lightning, after making torchvision importable, which torchmetrics imports."""
+    _need("pytorch_lightning")
+    version = importlib.metadata.version("pytorch-lightning")
+    if tuple(int(n) for n in re.findall(r"\d+", version)[:3]) < LIGHTNING:
+        raise ImportError(
+            f"pytorch_lightning is {version}: expected 2.6.6 or later, "
+            f"earlier ones are unsafe: {INSTALL['pytorch_lightning']}"
+        )
+    _torchvision()
+    return importlib.import_module("pytorch_lightning")
+
+
+@functools.cache
+def asteroid() -> types.ModuleType:
+    """Import asteroid, after what it imports (torchaudio, torchmetrics, lightning)."""
+    _need("asteroid")
+    lightning()
+    torchaudio()
+    return _quietly("asteroid")
+
+
+@functools.cache
+def museval() -> types.ModuleType:
+    """Import museval, whose reader of stem files refuses to be imported where ffmpeg is missing.
+
+    The figures themselves need no ffmpeg, so the reader is then left out.
+    """
+    _need("museval")
+    with contextlib.suppress(RuntimeError):
+        return _quietly("museval")
+    _forget("museval", "musdb", "stempeg")
+    sys.modules["stempeg"] = types.ModuleType("stempeg", "Stands in for stempeg.")
+    try:
+        return _quietly("museval")
+    finally:
+        del sys.modules["stempeg"]
+
+
+def _need(name: str) -> None:
+    """Say how to install a package that is not there."""
+    if name not in sys.modules and importlib.util.find_spec(name) is None:
+        raise ImportError(f"{name} is not installed: {INSTALL[name]}", name=name)
+
+
+def _quietly(name: str) -> types.ModuleType:
+    """Import an old package: without warnings, and with the remedy when something is missing."""
+    try:
+        with warnings.catch_warnings():
+            # Written for libraries of years ago, whose notices of renamed things help no user.
+            for kind in (DeprecationWarning, FutureWarning, SyntaxWarning, UserWarning):
+                warnings.simplefilter("ignore", kind)
+            return importlib.import_module(name)
+    except ImportError as error:
+        _forget(name)
+        raise ImportError(f"{name} cannot be imported ({error}): {INSTALL[name]}") from error
+
+
+def _torchvision() -> None:
+    """Make torchvision importable beside a torch that its native part was not built for.
+
+    Without the native part torchvision gives shapes to two operators that nobody declared; they are
+    declared here. Only after it failed: if it was declared twice, the native part would not load.
+    """
+    if importlib.util.find_spec("torchvision") is None:
+        return
+    try:
+        importlib.import_module("torchvision")
+    except RuntimeError as error:
+        if "torchvision::nms" not in str(error):
+            raise
+        _forget("torchvision")
+        import torch
+
+        library: Any = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
+        for name in ("nms", "qnms"):
+            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        _kept.append(library)
+        importlib.import_module("torchvision")
+
+
+def _forget(*packages: str) -> None:
+    """Remove what a failed import left behind."""
+    for name in [n for n in sys.modules if n.split(".")[0] in packages]:
+        del sys.modules[name]
+
+
+def _no_native(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of torchaudio that is refused when called, for want of the native part."""
+
+    @functools.wraps(function)
+    def refused(*args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError(
+            f"torchaudio.functional.{function.__name__} needs torchaudio's native part, which does "
+            "not fit the torch installed here; install builds of both for one version of CUDA"
+        )
+
+    return refused

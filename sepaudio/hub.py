@@ -1,0 +1,133 @@
+"""A trained model is a folder: model.safetensors, config.json and a card in README.md.
+
+No pickle anywhere, nothing that runs code: a folder from a stranger can be loaded.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files as package_files
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from . import registry
+from .files import atomic_folder
+
+FORMAT = 1
+SHIPPED = package_files("sepaudio") / "pretrained"
+
+
+def save(model: nn.Module, folder: str | Path, *, card: str, **about: Any) -> Path:
+    """Write the model folder, whole or not at all; an older one is replaced.
+
+    Args:
+        model: any registered model.
+        folder: where to.
+        card: Markdown text of README.md: data, licences, command, figures.
+        about: plain values that go to config.json: license, trained_on, metrics, seed ...
+    """
+    from safetensors.torch import save_model
+
+    from . import __version__
+
+    config = {
+        "format": FORMAT,
+        "sepaudio": __version__,
+        "cfg": registry.to_dict(model.cfg),
+        "sample_rate": model.sample_rate,
+        "labels": list(getattr(model, "labels", ())),
+        **about,
+    }
+    Path(folder).parent.mkdir(parents=True, exist_ok=True)
+    with atomic_folder(Path(folder), overwrite=True) as new:
+        save_model(model, str(new / "model.safetensors"))  # a shared weight is written once
+        (new / "config.json").write_text(json.dumps(config, indent=2, allow_nan=False) + "\n")
+        (new / "README.md").write_text(card)
+    return Path(folder)
+
+
+def load(name_or_folder: str | Path, device: str | torch.device = "cpu") -> nn.Module:
+    """A trained model, in evaluation mode.
+
+    Args:
+        name_or_folder: a name that `weights()` lists, or a folder that `save` wrote.
+        device: where to put it.
+
+    Raises:
+        ValueError: no such weights, or the folder is not a model's or is damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_model
+
+    with _folder(name_or_folder) as folder:
+        config = read_config(folder)
+        model = registry.build(registry.from_dict(config["cfg"]))
+        try:
+            load_model(model, str(folder / "model.safetensors"), strict=True)
+        except (OSError, SafetensorError, RuntimeError) as error:
+            raise ValueError(
+                f"{folder}: model.safetensors does not load ({error}); copy the folder again"
+            ) from error
+    model.weights_license = config.get("license", "unknown")
+    return model.to(device).eval()
+
+
+def weights() -> dict[str, dict[str, Any]]:
+    """Names of the weights that ship with the package, and what index.json says of each."""
+    index: dict[str, dict[str, Any]] = json.loads((SHIPPED / "index.json").read_text())
+    return index
+
+
+def read_config(folder: str | Path) -> dict[str, Any]:
+    """config.json of a model folder.
+
+    Raises:
+        ValueError: the folder, or a config of this format, is not there.
+    """
+    path = Path(folder) / "config.json"
+    try:
+        config: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise ValueError(
+            f"{folder}: expected a model folder with config.json and model.safetensors"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} is not readable as JSON ({error})") from error
+    if not isinstance(config, dict) or "cfg" not in config:
+        raise ValueError(f"{path} has no 'cfg': expected what `sepaudio train` writes")
+    if config.get("format") != FORMAT:
+        raise ValueError(
+            f"{path} has format {config.get('format')!r}: this sepaudio reads format {FORMAT}; "
+            "install the version named under 'sepaudio' in it"
+        )
+    return config
+
+
+@contextmanager
+def _folder(name_or_folder: str | Path) -> Iterator[Path]:
+    """The folder on disk of shipped weights or of a path."""
+    from importlib.resources import as_file
+
+    name = str(name_or_folder)
+    if Path(name).is_dir():
+        yield Path(name)
+        return
+    known = weights()
+    if name in known:
+        with as_file(SHIPPED / name) as folder:
+            yield folder
+        return
+    if name in registry.names(tests=True):
+        raise ValueError(
+            f"{name!r} is an untrained architecture; weights are needed: one of "
+            f"{', '.join(sorted(known))}, or a folder that `sepaudio train` wrote"
+        )
+    raise ValueError(
+        registry.unknown("set of weights", name, sorted(known))
+        + "; a folder of that name does not exist either"
+    )

@@ -1,0 +1,30 @@
+"""The one shared layer module: weights in, tensors through. All models are built from these."""
+
+from .activation import ACTIVATIONS, activation
+from .conv import PictureConv, TimeConv
+from .gated import GatedConv1d, gate
+from .norm import NORMS, ChannelNorm, CumulativeNorm, FixedNorm, GlobalNorm, MaskedBatchNorm, norm
+from .pool import POOLS, mask_time, pool_time
+from .separable import SeparableConv1d, SeparableConv2d, SpatialSeparableConv2d
+
+__all__ = [
+    "ACTIVATIONS",
+    "NORMS",
+    "POOLS",
+    "ChannelNorm",
+    "CumulativeNorm",
+    "FixedNorm",
+    "GatedConv1d",
+    "GlobalNorm",
+    "MaskedBatchNorm",
+    "PictureConv",
+    "SeparableConv1d",
+    "SeparableConv2d",
+    "SpatialSeparableConv2d",
+    "TimeConv",
+    "activation",
+    "gate",
+    "mask_time",
+    "norm",
+    "pool_time",
+]

@@ -1,0 +1,109 @@
+"""Convolutions that hold weights only: dilation and past come with the call."""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..context import WHOLE, Context
+
+
+def causal_or_refuse(causal: bool, context: Context, what: str) -> None:
+    """Raise where a layer that sees the future is asked to stream."""
+    if context.streaming and not causal:
+        raise ValueError(f"{what} is not causal, so it cannot stream; build it with causal=True")
+
+
+class TimeConv(nn.Module):
+    """1-D convolution over time, stride 1, as many frames out as in.
+
+    Causal: all context is on the left. Otherwise it is shared, the odd frame on the right.
+
+    Args:
+        in_channels: channels in.
+        out_channels: channels out.
+        kernel_size: [frames]
+        groups: groups of channels that do not mix; `in_channels` for a depthwise one.
+        bias: add a bias per output channel.
+        causal: output l depends on no input after l.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        *,
+        groups: int = 1,
+        bias: bool = True,
+        causal: bool = False,
+    ):
+        super().__init__()
+        self.causal, self.groups = causal, groups
+        conv = nn.Conv1d(in_channels, out_channels, kernel_size, groups=groups, bias=bias)
+        self.weight, self.bias = conv.weight, conv.bias
+
+    def forward(self, x: Tensor, dilation: int = 1, context: Context = WHOLE) -> Tensor:
+        """x [B, C, L] -> [B, C', L]."""
+        causal_or_refuse(self.causal, context, "TimeConv")
+        reach = (self.weight.shape[-1] - 1) * dilation  # [frames] of context
+        x = context.left(x, reach) if self.causal else F.pad(x, (reach // 2, reach - reach // 2))
+        if x.shape[-1] <= reach:  # a chunk without a frame
+            return x.new_zeros(len(x), len(self.weight), 0)
+        return F.conv1d(x, self.weight, self.bias, dilation=dilation, groups=self.groups)
+
+
+class PictureConv(nn.Module):
+    """2-D convolution over frequency and time with "same" padding.
+
+    Symmetric padding of (k - 1) * dilation // 2, as torchvision and timm pad, so that stride 2
+    gives ceil(L / 2) frames for odd kernels. Causal: over time, all padding is on the left.
+
+    Args:
+        in_channels: channels in.
+        out_channels: channels out.
+        kernel_size: (frequency [bins], time [frames]), or one number for both.
+        stride: the same of the step.
+        groups: groups of channels that do not mix.
+        bias: add a bias per output channel.
+        causal: output frame l depends on no input frame after l * stride.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, int],
+        stride: int | tuple[int, int] = 1,
+        *,
+        groups: int = 1,
+        bias: bool = True,
+        causal: bool = False,
+    ):
+        super().__init__()
+        self.causal, self.groups = causal, groups
+        self.stride = (stride, stride) if isinstance(stride, int) else stride
+        conv = nn.Conv2d(in_channels, out_channels, kernel_size, groups=groups, bias=bias)
+        self.weight, self.bias = conv.weight, conv.bias
+
+    def forward(
+        self, x: Tensor, dilation: int | tuple[int, int] = 1, context: Context = WHOLE
+    ) -> Tensor:
+        """x [B, C, F, L] -> [B, C', F', L'], F' = ceil(F / stride) for odd kernels."""
+        causal_or_refuse(self.causal, context, "PictureConv")
+        if context.streaming and self.stride[1] > 1:
+            raise ValueError(
+                f"stride={self.stride}: a stream needs a time stride of 1; classify whole windows"
+            )
+        dilation = (dilation, dilation) if isinstance(dilation, int) else dilation
+        high, wide = ((k - 1) * d for k, d in zip(self.weight.shape[2:], dilation, strict=True))
+        if self.causal:
+            x = context.left(x, wide)
+            x = F.pad(x, (0, 0, high // 2, high - high // 2))
+        else:
+            x = F.pad(x, (wide // 2, wide - wide // 2, high // 2, high - high // 2))
+        if x.shape[-1] <= wide:
+            return x.new_zeros(
+                len(x), len(self.weight), -(-(x.shape[2] - high) // self.stride[0]), 0
+            )
+        return F.conv2d(
+            x, self.weight, self.bias, stride=self.stride, dilation=dilation, groups=self.groups
+        )

@@ -1,0 +1,56 @@
+"""From many frames to one, and the mask that keeps padding out of it."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+
+def mask_time(x: Tensor, lengths: Tensor | None, fill: float = 0.0) -> Tensor:
+    """x [B, ..., L] with everything from frame lengths[b] on replaced by `fill`.
+
+    Args:
+        x: any map whose first axis is the batch and whose last is time.
+        lengths: [B] in frames of x; None changes nothing.
+        fill: what the padding becomes.
+    """
+    if lengths is None:
+        return x
+    outside = torch.arange(x.shape[-1], device=x.device) >= lengths[:, None]  # [B, L]
+    return x.masked_fill(outside.view(len(x), *[1] * (x.ndim - 2), -1), fill)
+
+
+def _mean(x: Tensor, lengths: Tensor | None) -> Tensor:
+    if lengths is None:
+        return x.mean(dim=-1)
+    n = lengths.to(x.dtype).view(-1, *[1] * (x.ndim - 2))
+    return mask_time(x, lengths).sum(dim=-1) / n
+
+
+def _max(x: Tensor, lengths: Tensor | None) -> Tensor:
+    return mask_time(x, lengths, float("-inf")).amax(dim=-1)
+
+
+def _last(x: Tensor, lengths: Tensor | None) -> Tensor:
+    if lengths is None:
+        return x[..., -1]
+    index = (lengths - 1).view(-1, *[1] * (x.ndim - 1)).expand(*x.shape[:-1], 1)
+    return x.gather(-1, index)[..., 0]
+
+
+POOLS: dict[str, Callable[[Tensor, Tensor | None], Tensor]] = {
+    "mean": _mean,
+    "max": _max,
+    "last": _last,
+}
+
+
+def pool_time(x: Tensor, kind: str = "mean", lengths: Tensor | None = None) -> Tensor:
+    """x [B, ..., L] -> [B, ...], over the frames before lengths[b].
+
+    Raises:
+        ValueError: `kind` is none of mean, max, last.
+    """
+    if kind not in POOLS:
+        raise ValueError(f"pool={kind!r}: expected one of {', '.join(POOLS)}")
+    return POOLS[kind](x, lengths)

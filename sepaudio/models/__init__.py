@@ -1,0 +1,1 @@
+"""One paper, one file: cfg, class and registered names. Models never import each other."""

@@ -1,0 +1,89 @@
+"""The general spectrogram classifier: log-mel picture, any image backbone, a small head.
+
+With MobileNet v1 at a quarter of its width it is the teacher of SwishNet (Hussain & Haque
+2018, 1812.00149, figure 2): 217,235 trainable parameters, of which 4,163 are the head.
+"""
+
+from dataclasses import dataclass, field
+
+from torch import Tensor, nn
+
+from ..backbones import backbone
+from ..frontends import LogMel, MelCfg, mel_cfg
+from ..layers import FixedNorm, pool_time
+from ..registry import register
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpectrogramCfg:
+    """What the classifier is made of.
+
+    Attributes:
+        labels: the classes, in the order of the logits.
+        features: the log-mel picture; its sample rate is the model's.
+        channels: copies of the picture, one per colour that the backbone expects.
+        backbone: name of the image network.
+        multiplier: scales the backbone's widths.
+        hidden: units of the head's ReLU layer; 0 for none.
+        dropout: before the head, in training.
+    """
+
+    labels: tuple[str, ...] = ("noise", "music", "speech")
+    features: MelCfg = field(default_factory=lambda: mel_cfg("psf", 16000, n_mels=64))
+    channels: int = 3
+    backbone: str = "mobilenet_v1"
+    multiplier: float = 0.25
+    hidden: int = 16
+    dropout: float = 0.1
+
+
+@register(
+    SpectrogramCfg,
+    spectrogram_mobilenet=SpectrogramCfg(),
+    spectrogram_test=SpectrogramCfg(
+        labels=("noise", "speech"),
+        features=mel_cfg("psf", 1000, n_mels=16),
+        hidden=3,
+    ),
+)
+class SpectrogramClassifier(nn.Module):
+    """One decision per clip, from the mean of the backbone's features over the picture."""
+
+    causal = False
+    latency = None
+    receptive_field = None  # the whole clip
+    dead_parameters: tuple[str, ...] = ()
+    minimum_length = 1  # [samples]; less than a frame is filled up with silence
+
+    def __init__(self, cfg: SpectrogramCfg):
+        super().__init__()
+        self.cfg, self.labels = cfg, cfg.labels
+        self.frontend = LogMel(cfg.features)
+        self.standardize = FixedNorm(cfg.features.n_mels)
+        self.backbone = backbone(cfg.backbone, cfg.channels, cfg.multiplier)
+        width, n_classes = int(self.backbone.out_channels), len(cfg.labels)  # type: ignore[arg-type]
+        self.dropout = nn.Dropout(cfg.dropout)
+        self.head: nn.Module = nn.Linear(width, n_classes)
+        if cfg.hidden:
+            self.head = nn.Sequential(
+                nn.Linear(width, cfg.hidden), nn.ReLU(), nn.Linear(cfg.hidden, n_classes)
+            )
+        self.sample_rate = cfg.features.sample_rate  # [Hz]
+        self.hop = self.frontend.hop  # [samples]
+
+    def forward(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """waveform [B, T], lengths [B] in samples -> logits [B, K]."""
+        frames = None if lengths is None else self.frontend.frames(lengths)
+        return self.clip_logits(self.frontend(waveform, lengths=lengths), frames)
+
+    def clip(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """waveform [B, T], lengths [B] in samples -> logits [B, K]."""
+        return self(waveform, lengths)  # type: ignore[no-any-return]
+
+    def clip_logits(self, features: Tensor, frames: Tensor | None = None) -> Tensor:
+        """Log-mel [B, F, L], frames [B] -> logits [B, K]."""
+        picture = self.standardize(features)[:, None].expand(-1, self.cfg.channels, -1, -1)
+        spec = self.backbone(picture, frames).mean(dim=2)  # [B, D, L']
+        after = None if frames is None else self.backbone.lengths(frames)  # type: ignore[operator]
+        y: Tensor = self.head(self.dropout(pool_time(spec, "mean", after)))
+        return y

@@ -1,0 +1,128 @@
+"""A name is a cfg; a cfg type has a class. Cfgs go to JSON and come back unchanged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, fields, is_dataclass, replace
+from difflib import get_close_matches
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+from torch import nn
+
+_class_of: dict[type, type[nn.Module]] = {}
+_cfg_of: dict[str, Any] = {}
+_Module = TypeVar("_Module", bound=type[nn.Module])
+
+
+def register(cfg_type: type, **names: Any) -> Callable[[_Module], _Module]:
+    """Class decorator: the class is built from a `cfg_type`, and these names are such cfgs."""
+
+    def bind(cls: _Module) -> _Module:
+        _class_of[cfg_type] = cls
+        _cfg_of.update(names)
+        return cls
+
+    return bind
+
+
+def _import_models() -> None:
+    package = import_module("sepaudio.models")
+    for module in iter_modules(package.__path__):
+        import_module(f"sepaudio.models.{module.name}")
+
+
+def names(*, tests: bool = False) -> list[str]:
+    """All registered names; the tiny `*_test` cfgs only when asked for."""
+    _import_models()
+    return sorted(name for name in _cfg_of if tests or not name.endswith("_test"))
+
+
+def config(name: str, **changes: Any) -> Any:
+    """The cfg called `name`, with some values changed.
+
+    Raises:
+        ValueError: no model has that name, or the cfg has no such value.
+    """
+    _import_models()
+    if name not in _cfg_of:
+        raise ValueError(unknown("model", name, names()))
+    return _changed(_cfg_of[name], changes)
+
+
+def create(name: str, **changes: Any) -> nn.Module:
+    """The untrained model called `name`, with some cfg values changed.
+
+    >>> create("swishnet_slim").cfg.width
+    1
+    """
+    return build(config(name, **changes))
+
+
+def build(cfg: Any) -> nn.Module:
+    """The untrained model of a cfg."""
+    _import_models()
+    return _class_of[type(cfg)](cfg)
+
+
+def to_dict(cfg: Any) -> dict[str, Any]:
+    """A cfg as plain JSON values, with the name of its type under "type"."""
+    return {"type": type(cfg).__name__, **asdict(cfg)}
+
+
+def from_dict(values: dict[str, Any]) -> Any:
+    """The cfg that `to_dict` wrote.
+
+    Raises:
+        ValueError: the type or a key is not known.
+    """
+    _import_models()
+    types = {cfg_type.__name__: cfg_type for cfg_type in _class_of}
+    kind = values.get("type", "")
+    if kind not in types:
+        raise ValueError(unknown("cfg type", str(kind), sorted(types)))
+    return _fill(types[kind], {key: value for key, value in values.items() if key != "type"})
+
+
+def unknown(what: str, name: str, known: list[str]) -> str:
+    """The text for a name that is not known, with the nearest one that is."""
+    near = get_close_matches(name, known, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f"no {what} is called {name!r}{hint} (known: {', '.join(known)})"
+
+
+def _check_key(key: str, cfg_type: type) -> None:
+    known = [field.name for field in fields(cfg_type)]
+    if key not in known:
+        raise ValueError(unknown(f"{cfg_type.__name__} value", key, known))
+
+
+def _changed(cfg: Any, changes: dict[str, Any]) -> Any:
+    """A cfg with some values changed, those of cfgs inside it by a dict of theirs."""
+    hints, new = get_type_hints(type(cfg)), {}
+    for key, value in changes.items():
+        _check_key(key, type(cfg))
+        now = getattr(cfg, key)
+        if is_dataclass(now) and isinstance(value, dict):
+            new[key] = _changed(now, value)
+        else:
+            new[key] = _revive(hints[key], value)
+    return replace(cfg, **new)
+
+
+def _fill(cfg_type: type, values: dict[str, Any]) -> Any:
+    hints = get_type_hints(cfg_type)
+    for key in values:
+        _check_key(key, cfg_type)
+    return cfg_type(**{key: _revive(hints[key], value) for key, value in values.items()})
+
+
+def _revive(hint: Any, value: Any) -> Any:
+    """JSON has lists for tuples and objects for cfgs."""
+    if is_dataclass(hint) and isinstance(value, dict):
+        return _fill(hint, value)  # type: ignore[arg-type]  # a class, as a hint always is
+    if get_origin(hint) is tuple and isinstance(value, list):
+        inner = get_args(hint)[0]
+        return tuple(_revive(inner, item) for item in value)
+    return value

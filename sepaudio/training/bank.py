@@ -1,0 +1,208 @@
+"""A bank of augmented clips, as features: made once, read by every run that shares its cfg.
+
+Codecs and rooms cost a hundred times what a step of a tiny network costs. So the clips are
+drawn, mixed, degraded and turned into features once, and training reads them. Every item is a
+pure function of (seed, index): the number of processes changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from .. import io
+from ..data import manifest
+from ..data.augment import Array, Random, add, degrade, machine_noise, rms
+from ..data.manifest import Recording
+from ..files import atomic_folder
+from .recipe import DataCfg
+
+CHUNK = 64  # items a task
+
+
+@dataclass(frozen=True)
+class Bank:
+    """Augmented clips.
+
+    Attributes:
+        features: [N, F, L] float16, memory-mapped.
+        labels: [N] class numbers.
+        origins: [N, 2] of the clip and of what was laid under it, -1 for nothing; numbers
+            into `names`.
+        names: of the origins.
+        fingerprint: of the recordings.
+    """
+
+    features: NDArray[np.float16]
+    labels: NDArray[np.int64]
+    origins: NDArray[np.int64]
+    names: tuple[str, ...]
+    fingerprint: str
+
+    def without(self, held_out: Sequence[str]) -> NDArray[np.int64]:
+        """Indices of the items in which no origin of `held_out` is heard."""
+        gone = [self.names.index(name) for name in held_out if name in self.names]
+        return np.flatnonzero(~np.isin(self.origins, gone).any(axis=1))
+
+
+def bank(cfg: DataCfg, frontend: Any, labels: Sequence[str], seed: int, split: str) -> Bank:
+    """The bank of one split; read when it is there and was made of the same, else made."""
+    rows = [row for row in manifest.read_all(cfg.manifests, labels) if row.split == split]
+    rows = manifest.allowed(rows, cfg.refused_licenses)
+    rooms = [row for path in cfg.manifests for row in manifest.read(path) if row.kind == "rir"]
+    rooms = manifest.allowed([row for row in rooms if row.split == split], cfg.refused_licenses)
+    made_of = {
+        "fingerprint": manifest.fingerprint([*rows, *rooms]),
+        "labels": list(labels),
+        "features": asdict(frontend.cfg),
+        "kind": type(frontend).__name__,
+        "seed": seed,
+        **{key: value for key, value in asdict(cfg).items() if key in MADE_OF},
+    }
+    made_of = json.loads(json.dumps(made_of))
+    folder = Path(cfg.bank) / split
+    if not _same(folder, made_of):
+        _make(folder, made_of, _Source(rows, rooms, tuple(labels), cfg, frontend, seed))
+    about = json.loads((folder / "about.json").read_text())
+    return Bank(
+        features=np.load(folder / "features.npy", mmap_mode="r"),
+        labels=np.load(folder / "labels.npy"),
+        origins=np.load(folder / "origins.npy"),
+        names=tuple(about["names"]),
+        fingerprint=made_of["fingerprint"],
+    )
+
+
+MADE_OF = ("refused_licenses", "items", "item_seconds", "machines", "mix", "augment")
+
+
+def _same(folder: Path, made_of: dict[str, Any]) -> bool:
+    try:
+        about = json.loads((folder / "about.json").read_text())
+    except FileNotFoundError:
+        return False
+    return bool(about["made_of"] == made_of)
+
+
+class _Source:
+    """Everything that drawing an item needs; handed to worker processes by fork."""
+
+    def __init__(
+        self,
+        rows: list[Recording],
+        rooms: list[Recording],
+        labels: tuple[str, ...],
+        cfg: DataCfg,
+        frontend: Any,
+        seed: int,
+    ):
+        self.labels, self.cfg, self.frontend, self.seed = labels, cfg, frontend.eval(), seed
+        self.rate = int(frontend.cfg.sample_rate)
+        self.names = tuple(sorted({row.origin for row in rows}))
+        self.audio = [io.read(row.path, self.rate)[0] for row in rows]
+        self.rooms = [io.read(row.path, self.rate, channel=0)[0] for row in rooms]
+        self.origin = [self.names.index(row.origin) for row in rows]
+        # by class and origin: the recordings and how often each is drawn
+        self.shelves: dict[str, list[tuple[float, list[int], NDArray[np.float64]]]] = {}
+        for label in labels:
+            shelves = []
+            for origin in range(len(self.names)):
+                here = [
+                    i
+                    for i, row in enumerate(rows)
+                    if row.kind == label and self.origin[i] == origin
+                ]
+                if here:
+                    seconds = np.array([len(self.audio[i]) / self.rate for i in here])
+                    often = np.minimum(seconds, 30.0)
+                    shelves.append((float(np.sqrt(often.sum())), here, often / often.sum()))
+            self.shelves[label] = shelves
+
+    def crop(self, label: str, random: Random) -> tuple[Array, int]:
+        """A clip [T] of a class and its origin; silent stretches are drawn again."""
+        shelves = self.shelves[label]
+        weights = np.array([weight for weight, _, _ in shelves])
+        _, here, often = shelves[random.choice(len(shelves), p=weights / weights.sum())]
+        which = int(random.choice(here, p=often))
+        x, size = self.audio[which], round(self.cfg.item_seconds * self.rate)
+        if len(x) < size:  # a short recording repeats
+            start = int(random.integers(len(x)))
+            x = np.tile(np.roll(x, -start), -(-size // len(x)))[:size]
+            return x.astype(np.float32), self.origin[which]
+        usual = rms(x)
+        for _ in range(6):
+            start = int(random.integers(len(x) - size + 1))
+            clip = x[start : start + size]
+            if rms(clip) > 0.1 * usual:
+                break
+        return clip.copy(), self.origin[which]
+
+    def item(self, index: int) -> tuple[NDArray[np.float16], int, tuple[int, int]]:
+        """Features [F, L], class and origins of item `index`."""
+        random = np.random.default_rng([self.seed, index])
+        label = self.labels[index % len(self.labels)]
+        x, origin = self.crop(label, random)
+        if label == "noise" and random.random() < self.cfg.machines:
+            x, origin = machine_noise(len(x), self.rate, random), -1
+        under = -1
+        for below in random.permutation(self.labels):
+            share, low, high = getattr(self.cfg.mix, f"{below}_under_{label}", (0.0, 0.0, 0.0))
+            if random.random() < share:
+                other, under = self.crop(str(below), random)
+                x = add(x, other, random.uniform(low, high))
+                break
+        x = degrade(x, self.rate, self.cfg.augment, self.rooms, random)
+        with torch.inference_mode():
+            features = self.frontend(torch.from_numpy(x)[None])[0]
+        return (
+            features.numpy().astype(np.float16),
+            self.labels.index(label),
+            (origin, under),
+        )
+
+
+_source: _Source | None = None  # a worker's, set by fork
+
+
+def _chunk(start: int) -> tuple[int, list[tuple[NDArray[np.float16], int, tuple[int, int]]]]:
+    torch.set_num_threads(1)
+    assert _source is not None
+    stop = min(start + CHUNK, _source.cfg.items)
+    return start, [_source.item(index) for index in range(start, stop)]
+
+
+def _make(folder: Path, made_of: dict[str, Any], source: _Source) -> None:
+    from rich.console import Console
+    from rich.progress import track
+
+    global _source
+    _source, n = source, source.cfg.items
+    first, _, _ = source.item(0)
+    labels = np.zeros(n, dtype=np.int64)
+    origins = np.zeros((n, 2), dtype=np.int64)
+    starts = range(0, n, CHUNK)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_folder(folder, overwrite=True) as new:
+        features = np.lib.format.open_memmap(
+            new / "features.npy", mode="w+", dtype=np.float16, shape=(n, *first.shape)
+        )
+        with multiprocessing.get_context("fork").Pool(source.cfg.processes) as pool:
+            results = pool.imap_unordered(_chunk, starts)
+            console = Console(stderr=True)
+            for start, items in track(results, "augment", len(starts), console=console):
+                for i, (x, label, origin) in enumerate(items, start):
+                    features[i], labels[i], origins[i] = x, label, origin
+        features.flush()
+        np.save(new / "labels.npy", labels)
+        np.save(new / "origins.npy", origins)
+        about = {"made_of": made_of, "names": list(source.names)}
+        (new / "about.json").write_text(json.dumps(about, indent=2) + "\n")
+    _source = None

@@ -1,0 +1,264 @@
+"""Name what a recording is: one label and all probabilities for a file of any length.
+
+How a long recording is summed up: it is cut into windows of two seconds, one after the other;
+what is left at the end is decided by the last two seconds. A window whose level (RMS) is below
+-70 dB of full scale is silence and is not asked. The probabilities of the other windows are
+averaged, each weighted by the time it alone covers; the label is the most probable class. If
+there is no other window, the label is "silence".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import hub, io
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+DEFAULT = "speech_music_noise"  # the weights used unless others are named
+WINDOW = 2.0  # [s]
+SILENCE_DB = -70.0  # [dB of full scale, RMS]
+LOUDEST = 1000.0  # beyond it samples are integers taken for floats, or damage
+BATCH = 64  # windows at once
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classification:
+    """What was heard in one recording.
+
+    Attributes:
+        file: its name, as it was given.
+        label: the most probable class, "silence", or "" when `error` says why there is none.
+        probability: of the label; None for silence and errors.
+        probabilities: of every class, most probable first; empty for silence and errors.
+        silence: share of the duration that is silent, 0 to 1.
+        seconds: duration.
+        error: why the recording could not be classified.
+    """
+
+    file: str = ""
+    label: str = ""
+    probability: float | None = None
+    probabilities: dict[str, float] = field(default_factory=dict)
+    silence: float = 0.0
+    seconds: float = 0.0
+    error: str | None = None
+
+    def top(self, k: int | None) -> dict[str, float]:
+        """The k most probable classes; all when k is None."""
+        return dict(list(self.probabilities.items())[:k])
+
+
+def classify(
+    x: Any,
+    sample_rate: int,
+    *,
+    model: str | Path | nn.Module = DEFAULT,
+    device: str = "auto",
+    window: float = WINDOW,
+    silence_db: float = SILENCE_DB,
+) -> Classification:
+    """Classify an array.
+
+    Args:
+        x: [T] or [C, T], full scale is 1; channels are averaged. Anything numpy can read.
+        sample_rate: of x, in Hz; x is resampled to the model's rate.
+        model: name of weights, model folder, or a loaded model.
+        device: "auto", "cpu", "cuda" or "mps".
+        window: [s], see the module's text.
+        silence_db: level below which a window is silence [dB of full scale].
+
+    Raises:
+        ValueError: x is empty, has NaN, or has its channels last.
+    """
+    net = resolve(model, device)
+    mono = _mono(x)
+    if sample_rate < 1:
+        raise ValueError(f"sample_rate={sample_rate}: expected Hz, such as 16000")
+    rate = int(net.sample_rate)
+    if sample_rate != rate:
+        mono = io.resample(mono, sample_rate, rate)
+    return _sum_up(net, [mono], window, silence_db)
+
+
+def classify_files(
+    paths: Iterable[str | Path],
+    *,
+    model: str | Path | nn.Module = DEFAULT,
+    device: str = "auto",
+    window: float = WINDOW,
+    silence_db: float = SILENCE_DB,
+    channel: str | int = "mix",
+) -> Iterator[Classification]:
+    """Classify files, one result each in their order; memory does not grow with their length.
+
+    A file that cannot be read gives a result whose `error` says why.
+
+    Args:
+        paths: files; "-" reads one from standard input.
+        model: see `classify`.
+        device: see `classify`.
+        window: see `classify`.
+        silence_db: see `classify`.
+        channel: "mix" averages the channels, a number picks one, from 0.
+    """
+    net = resolve(model, device)
+    rate = int(net.sample_rate)
+    for path in paths:
+        try:
+            blocks = io.blocks(path, BATCH * window, sample_rate=rate, channel=channel)
+            result = _sum_up(net, blocks, window, silence_db)
+        except (ValueError, OSError) as error:
+            yield Classification(file=str(path), error=str(error))
+        else:
+            yield Classification(**{**vars(result), "file": str(path)})
+
+
+def resolve(model: str | Path | nn.Module, device: str = "auto") -> Any:
+    """The classifier meant by a name, a folder or a model.
+
+    Raises:
+        ValueError: it is not a classifier, or the device is not there.
+    """
+    import torch
+
+    if device == "auto":
+        mps = torch.backends.mps.is_available()
+        device = "cuda" if torch.cuda.is_available() else "mps" if mps else "cpu"
+    try:
+        where = torch.device(device)
+        torch.empty(0, device=where)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(
+            f"device={device!r} is not usable here ({str(error).splitlines()[0]}); use 'auto'"
+        ) from error
+    net = model.to(where) if isinstance(model, torch.nn.Module) else hub.load(model, where)
+    if not hasattr(net, "clip"):
+        raise ValueError(f"{model} is a {type(net).__name__}: expected a classifier")
+    return net
+
+
+def _mono(x: Any) -> Array:
+    samples = np.asarray(x)
+    if samples.ndim not in (1, 2):
+        raise ValueError(f"x has shape {list(samples.shape)}: expected [T] or [C, T]")
+    if samples.ndim == 2 and samples.shape[0] > samples.shape[1]:
+        raise ValueError(f"x has shape {list(samples.shape)}: expected [C, T]; pass x.T")
+    if not np.issubdtype(samples.dtype, np.floating):
+        raise ValueError(
+            f"x has dtype {samples.dtype}: expected floats with full scale 1; "
+            "divide integers by their largest value"
+        )
+    if samples.shape[-1] == 0:
+        raise ValueError("x has no samples: expected at least one")
+    if not np.isfinite(samples).all():
+        raise ValueError("x has NaN or infinite samples: expected finite ones; mend the source")
+    return np.asarray(samples if samples.ndim == 1 else samples.mean(axis=0), dtype=np.float32)
+
+
+def _windows(blocks: Iterable[Array], size: int) -> Iterator[tuple[Array, int]]:
+    """Consecutive windows [<= size] and the samples that each alone covers."""
+    waiting, before = np.zeros(0, np.float32), np.zeros(0, np.float32)
+    for block in blocks:
+        waiting = np.concatenate([waiting, block])
+        whole = len(waiting) // size * size
+        for start in range(0, whole, size):
+            yield waiting[start : start + size], size
+        if whole:
+            before = waiting[whole - size : whole]
+        waiting = waiting[whole:]
+    if len(waiting):
+        alone = len(waiting)
+        yield np.concatenate([before, waiting])[-size:], alone
+
+
+def _batches(windows: Iterator[tuple[Array, int]]) -> Iterator[list[tuple[Array, int]]]:
+    for first in windows:
+        batch = [first]
+        for item in windows:
+            batch.append(item)
+            if len(batch) == BATCH:
+                break
+        yield batch
+
+
+def _sum_up(net: Any, blocks: Iterable[Array], window: float, silence_db: float) -> Classification:
+    rate = int(net.sample_rate)
+    labels: tuple[str, ...] = tuple(net.labels)
+    size = round(window * rate)
+    if size < 1:
+        raise ValueError(f"window={window}: expected seconds, at least one sample long")
+    heard, samples, silent = np.zeros(len(labels)), 0, 0
+    for batch in _batches(_windows(blocks, size)):
+        loud = []
+        for x, alone in batch:
+            peak = float(np.abs(x).max())
+            if peak > LOUDEST:
+                raise ValueError(
+                    f"samples reach {peak:.4g} at {samples / rate:.1f} s: expected full scale 1; "
+                    "divide by the largest value of the format"
+                )
+            samples += alone
+            if level_db(x) < silence_db:
+                silent += alone
+            else:
+                loud.append((x, alone))
+        if loud:
+            weights = np.array([alone for _, alone in loud], dtype=np.float64)
+            heard += weights @ probabilities(net, [x for x, _ in loud])
+    seconds, quiet = samples / rate, silent / max(samples, 1)
+    if samples == silent:
+        return Classification(label="silence", silence=quiet, seconds=seconds)
+    heard /= heard.sum()
+    best = {labels[i]: float(heard[i]) for i in np.argsort(-heard, kind="stable")}
+    label = next(iter(best))
+    return Classification(
+        label=label,
+        probability=best[label],
+        probabilities=best,
+        silence=quiet,
+        seconds=seconds,
+    )
+
+
+def level_db(x: Array) -> float:
+    """RMS level of [T], dB of full scale; -inf for digital silence."""
+    power = float(np.mean(np.square(x, dtype=np.float64)))
+    return 10 * math.log10(power) if power > 0 else -math.inf
+
+
+def probabilities(net: Any, windows: list[Array]) -> NDArray[np.float64]:
+    """Windows [<= T] of any lengths -> probabilities [windows, K] in float64."""
+    import torch
+
+    parameter = next(net.parameters())
+    lengths = torch.tensor([len(x) for x in windows])
+    batch = torch.zeros(len(windows), int(lengths.max()))
+    for row, x in zip(batch, windows, strict=True):
+        row[: len(x)] = torch.from_numpy(np.ascontiguousarray(x))
+    with torch.inference_mode():
+        equal = bool((lengths == lengths[0]).all())
+        logits: Tensor = net.clip(
+            batch.to(parameter), None if equal else lengths.to(parameter.device)
+        )
+        return logits.double().softmax(dim=-1).cpu().numpy()
+
+
+__all__ = [
+    "Classification",
+    "classify",
+    "classify_files",
+    "level_db",
+    "probabilities",
+    "resolve",
+]

@@ -1,0 +1,228 @@
+"""How right a classifier is on recordings with known classes, with the doubt left over.
+
+Each recording is cut into windows that overlap by half; windows of silence are left out; the
+last window ends where the recording ends; a recording shorter than a window is one window.
+Windows are decided one by one. Intervals come from drawing recordings, not windows, again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import io, metrics
+from ..data import manifest
+from ..data.manifest import Recording
+from .classify import BATCH, SILENCE_DB, level_db, probabilities, resolve
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Array = NDArray[np.float32]
+Change = Callable[[Array, int, np.random.Generator], Array]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """Figures of one window length; shares from 0 to 1.
+
+    Attributes:
+        seconds: of a window.
+        recordings: how many.
+        windows: how many.
+        accuracy: share of windows that are right.
+        balanced: mean recall of the classes.
+        interval: of `balanced`, 95 %, recordings drawn again.
+        speech: share right when only speech and the rest are told apart; None without speech.
+        recall: by class.
+        f1: by class.
+        calibration_error: of the largest probability.
+        confusion: counts, a row per true class.
+        by_origin: accuracy and windows by collection.
+    """
+
+    seconds: float
+    recordings: int
+    windows: int
+    accuracy: float
+    balanced: float
+    interval: tuple[float, float]
+    speech: float | None
+    recall: dict[str, float]
+    f1: dict[str, float]
+    calibration_error: float
+    confusion: list[list[int]]
+    by_origin: dict[str, tuple[float, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Track:
+    """The windows of one recording.
+
+    Attributes:
+        recording: whose.
+        probabilities: [windows, K]
+    """
+
+    recording: Recording
+    probabilities: NDArray[np.float64]
+
+
+def evaluate(
+    model: str | Path | nn.Module,
+    manifests: Sequence[str | Path],
+    *,
+    split: str = "test",
+    seconds: Sequence[float] = (0.5, 1.0, 2.0),
+    refused_licenses: Sequence[str] = (),
+    device: str = "auto",
+    silence_db: float = SILENCE_DB,
+    change: Change | None = None,
+) -> list[Score]:
+    """Measure a classifier on the recordings of a split.
+
+    Args:
+        model: name of weights, model folder, or a model.
+        manifests: CSV files.
+        split: train, valid, test, or "all".
+        seconds: lengths of the windows.
+        refused_licenses: parts of licence names that are left out.
+        device: see `classify`.
+        silence_db: a quieter window does not count.
+        change: done to each recording first, such as a codec.
+
+    Raises:
+        ValueError: the manifests have no recording of one of the model's classes.
+    """
+    net = resolve(model, device)
+    rows = manifest.read_all(manifests, tuple(net.labels))
+    rows = [r for r in manifest.allowed(rows, refused_licenses) if split in ("all", r.split)]
+    if not rows:
+        raise ValueError(f"split={split!r}: no recordings in {', '.join(map(str, manifests))}")
+    return score_rows(net, rows, seconds, silence_db=silence_db, change=change)
+
+
+def score_rows(
+    net: Any,
+    rows: Sequence[Recording],
+    seconds: Sequence[float],
+    *,
+    silence_db: float = SILENCE_DB,
+    change: Change | None = None,
+) -> list[Score]:
+    """The same for recordings that are at hand."""
+    labels = tuple(net.labels)
+    return [
+        summarise(tracks(net, rows, s, silence_db=silence_db, change=change), labels, s)
+        for s in seconds
+    ]
+
+
+def tracks(
+    net: Any,
+    rows: Iterable[Recording],
+    seconds: float,
+    *,
+    silence_db: float = SILENCE_DB,
+    change: Change | None = None,
+) -> list[Track]:
+    """What the model says of every window; recordings without a loud one are left out."""
+    rate = int(net.sample_rate)
+    size = round(seconds * rate)
+    found = []
+    for number, row in enumerate(rows):
+        x = io.read(row.path, rate)[0]
+        if change is not None:
+            x = change(x, rate, np.random.default_rng(number))
+        loud = [w for w in halves(x, size) if level_db(w) >= silence_db]
+        said = [probabilities(net, loud[i : i + BATCH]) for i in range(0, len(loud), BATCH)]
+        if said:
+            found.append(Track(row, np.concatenate(said)))
+    return found
+
+
+def halves(x: Array, size: int) -> list[Array]:
+    """Windows [size] overlapping by half, the last one at the end; x itself when shorter."""
+    last = len(x) - size
+    if last <= 0:
+        return [x]
+    starts = list(range(0, last + 1, max(size // 2, 1)))
+    if starts[-1] != last:
+        starts.append(last)
+    return [x[start : start + size] for start in starts]
+
+
+def summarise(found: Sequence[Track], labels: Sequence[str], seconds: float) -> Score:
+    """Figures of the windows of many recordings."""
+    n = len(labels)
+    truths = [labels.index(track.recording.kind) for track in found]
+    tables = np.stack(
+        [
+            metrics.confusion(
+                np.full(len(track.probabilities), truth), track.probabilities.argmax(axis=1), n
+            )
+            for track, truth in zip(found, truths, strict=True)
+        ]
+    ).astype(np.float64)
+    table = tables.sum(axis=0)
+    every = np.concatenate([track.probabilities for track in found])
+    truth_of = np.repeat(truths, [len(track.probabilities) for track in found])
+    origins: dict[str, NDArray[np.float64]] = {}
+    for track, one in zip(found, tables, strict=True):
+        name = f"{track.recording.kind} {track.recording.origin}"
+        origins[name] = origins.get(name, np.zeros((n, n))) + one
+    return Score(
+        seconds=seconds,
+        recordings=len(found),
+        windows=int(table.sum()),
+        accuracy=metrics.accuracy(table),
+        balanced=metrics.balanced_accuracy(table),
+        interval=metrics.bootstrap(tables, metrics.balanced_accuracy),
+        speech=_speech(table, list(labels)),
+        recall=_by(labels, metrics.recalls(table)),
+        f1=_by(labels, metrics.f1_scores(table)),
+        calibration_error=metrics.calibration_error(truth_of, every),
+        confusion=table.astype(int).tolist(),
+        by_origin={
+            name: (metrics.accuracy(one), int(one.sum())) for name, one in sorted(origins.items())
+        },
+    )
+
+
+def _by(labels: Sequence[str], values: Any) -> dict[str, float]:
+    return {k: float(v) for k, v in zip(labels, values, strict=True) if not math.isnan(v)}
+
+
+def _speech(table: Any, labels: list[str]) -> float | None:
+    if "speech" not in labels:
+        return None
+    i = labels.index("speech")
+    wrong = table[i].sum() + table[:, i].sum() - 2 * table[i, i]
+    return float(1 - wrong / table.sum())
+
+
+def as_dict(scores: Sequence[Score]) -> list[dict[str, Any]]:
+    """Scores as plain JSON values."""
+    return [asdict(score) for score in scores]
+
+
+def as_markdown(scores: Sequence[Score], labels: Sequence[str]) -> str:
+    """A table with a row per window length; figures in percent."""
+    head = ["window", "accuracy", "balanced (95 %)", "speech or not"]
+    head += [f"recall {label}" for label in labels] + ["calibration error", "windows"]
+    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
+    for s in scores:
+        low, high = s.interval
+        cells = [f"{s.seconds:g} s", f"{100 * s.accuracy:.1f}"]
+        cells += [f"{100 * s.balanced:.1f} ({100 * low:.1f} to {100 * high:.1f})"]
+        cells += ["" if s.speech is None else f"{100 * s.speech:.1f}"]
+        cells += [f"{100 * s.recall[k]:.1f}" if k in s.recall else "" for k in labels]
+        cells += [f"{100 * s.calibration_error:.1f}", str(s.windows)]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"

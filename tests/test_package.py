@@ -1,0 +1,92 @@
+"""What ships: sdist and wheel, with weights and types, and no file that has grown too long."""
+
+import json
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from sepaudio import hub, registry
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    out = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out), str(ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return out
+
+
+def test_wheel_carries_weights_cards_and_types(built):
+    (wheel,) = built.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert "sepaudio/py.typed" in names
+    assert "sepaudio/pretrained/index.json" in names
+    for weights in hub.weights():
+        for file in ("model.safetensors", "config.json", "README.md"):
+            assert f"sepaudio/pretrained/{weights}/{file}" in names
+    assert not [name for name in names if name.startswith(("tests/", "recipes/"))]
+    assert [name for name in names if name.endswith("LICENSE")]
+
+
+def test_sdist_builds_what_the_wheel_is(built):
+    (sdist,) = built.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        names = archive.getnames()
+    for end in ("pyproject.toml", "README.md", "LICENSE", "sepaudio/pretrained/index.json"):
+        assert [name for name in names if name.endswith(end)], end
+
+
+def test_every_set_of_weights_loads_and_says_what_it_is():
+    index = hub.weights()
+    assert set(index) == {"speech_music_noise", "speech_music_noise_slim"}
+    for name, about in index.items():
+        model, config = hub.load(name), hub.read_config(hub.SHIPPED / name)
+        assert about["architecture"] in registry.names()
+        assert list(model.labels) == about["labels"] == config["labels"]
+        assert about["license"] == config["license"] == "CC-BY-SA-4.0"
+        assert not [n for n in config["trained_on"] if "Ravdess" in n]  # non-commercial
+        card = (hub.SHIPPED / name / "README.md").read_text()
+        for word in ("Licence of the weights", "Fingerprint", "seed", "2 s", "heard as"):
+            assert word in card, word
+
+
+def test_weights_are_float32_and_finite():
+    import torch
+
+    for name in hub.weights():
+        for value in hub.load(name).state_dict().values():
+            assert value.dtype == torch.float32
+            assert torch.isfinite(value).all()
+
+
+def test_model_folders_refuse_what_is_damaged(tmp_path):
+    (tmp_path / "a").mkdir()
+    with pytest.raises(ValueError, match="expected a model folder"):
+        hub.load(tmp_path / "a")
+    (tmp_path / "a" / "config.json").write_text("{")
+    with pytest.raises(ValueError, match="is not readable as JSON"):
+        hub.load(tmp_path / "a")
+    (tmp_path / "a" / "config.json").write_text('{"cfg": {}, "format": 99}')
+    with pytest.raises(ValueError, match="has format 99: this sepaudio reads format 1"):
+        hub.load(tmp_path / "a")
+    config = {"cfg": registry.to_dict(registry.config("swishnet_test")), "format": 1}
+    (tmp_path / "a" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match="does not load"):
+        hub.load(tmp_path / "a")
+    (tmp_path / "a" / "model.safetensors").write_bytes(b"\x08")
+    with pytest.raises(ValueError, match="does not load"):
+        hub.load(tmp_path / "a")
+
+
+def test_no_source_file_is_over_400_lines():
+    files = [*(ROOT / "sepaudio").rglob("*.py"), *(ROOT / "recipes").rglob("*.py")]
+    assert len(files) > 40
+    long = {f.name: n for f in files if (n := len(f.read_text().splitlines())) > 400}
+    assert long == {}
