@@ -34,7 +34,7 @@ class Sample:
 
 SAMPLES = (
     Sample(
-        "speech.flac", "speech", ("speech/ls_0078/78-368-0000.flac",), 1.0, 5.0,
+        "speech.flac", "speech", ("speech/ls_0078/78-368-0000.flac",), 7.0, 5.0,
         "LibriSpeech reader 78 (V. Panayotov et al., from LibriVox)",
     ),
     Sample(

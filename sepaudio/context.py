@@ -43,7 +43,7 @@ class Context:
         return F.pad(x, (before, after))
 
     def frames(self, x: Tensor, size: int, hop: int, fill: bool = True) -> Tensor:
-        """x [..., T] -> the samples of n frames, [..., (n - 1) * hop + size].
+        """x [..., T] -> the samples of n frames, [..., (n - 1) * hop + size]; hop <= size.
 
         With `fill` the last frame is filled up with zeros, so that no sample is lost and there
         is at least one frame; without, an incomplete one is dropped. In a stream the samples of

@@ -47,6 +47,15 @@ def test_silent_windows_are_not_asked(net):
     assert result.silence == 0.5
 
 
+def test_a_pause_does_not_count_wherever_it_stands(net):
+    loud, pause = np.full(200, 0.9), np.full(200, 0.004)
+    for x in (np.r_[loud, pause], np.r_[pause, loud]):
+        result = classify(x, 100, model=net)
+        assert result.probabilities["loud"] == pytest.approx(0.81, rel=1e-5)
+        assert result.silence == 0.5
+    assert classify(pause, 100, model=net).silence == 0
+
+
 def test_silence_has_its_own_label(net):
     result = classify(np.zeros(500), 100, model=net)
     assert result == Classification(label="silence", silence=1.0, seconds=5.0)

@@ -160,37 +160,38 @@ def test_a_failed_output_leaves_the_old_one(capfd, tmp_path):
 def test_a_folder_of_bad_and_odd_files(capfd, tmp_path):
     """No traceback, no NaN, the good ones done, each bad one a row with its error."""
     wanted = odd_files.make(tmp_path)
-    assert len(wanted) >= 50
+    wanted[tmp_path / "loud_1e30.wav"] = False  # readable, but no level a microphone gives
+    assert len(wanted) >= 100
     names = [str(path) for path in wanted]
     code, out, err = call(capfd, "classify", "-q", *names)
     found = rows(out)
     assert code == 1
     assert [row["file"] for row in found] == names
     assert "Traceback" not in out + err
-    assert "nan" not in out.lower().replace(str(tmp_path).lower(), "").replace("nan", "NaN", 0) or (
-        all("nan" not in row[k].lower() for row in found for k in row if k not in ("file", "error"))
-    )
+    said = [row[k] for row in found for k in row if k not in ("file", "error")]
+    assert not [text for text in said if "nan" in text.lower()]
     for row, good in zip(found, wanted.values(), strict=True):
         assert bool(row["label"]) == good, row
         assert bool(row["error"]) == (not good), row
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc to ask")
 def test_long_files_do_not_fill_memory(tmp_path):
-    """Peak memory for an hour is that for a minute: 115 MB of samples would show."""
+    """Peak memory for an hour is that for a minute: 230 MB of samples at 16 kHz would show."""
     peaks = []
     for minutes in (1, 60):
         path = tmp_path / f"{minutes}.flac"
         x = np.random.default_rng(0).standard_normal(8000 * 60).astype(np.float32) * 0.05
         io.write(path, np.tile(x, minutes), 8000, "PCM_16")
         code = (
-            "import resource, sepaudio; [r] = sepaudio.classify_files([%r]); assert not r.error;"
-            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+            "import re, sepaudio; [r] = sepaudio.classify_files([%r]); assert not r.error;"
+            "print(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1])"
         )
         done = subprocess.run(
             [sys.executable, "-c", code % str(path)], capture_output=True, text=True, check=True
         )
-        peaks.append(int(done.stdout))
-    assert peaks[1] < peaks[0] + 60
+        peaks.append(int(done.stdout) / 1024)
+    assert peaks[1] < peaks[0] + 100
 
 
 def test_list_names_architectures_and_weights_apart(capfd):

@@ -1,6 +1,5 @@
 """Audio in and out: nothing lost, nothing guessed, every refusal explained."""
 
-import importlib.util
 import io as std_io
 import os
 import subprocess
@@ -9,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import odd_files
 import pytest
 import soundfile as sf
 import soxr
@@ -18,11 +18,6 @@ from hypothesis import strategies as st
 from sepaudio import io
 
 # By path, since the tests are no package.
-_spec = importlib.util.spec_from_file_location(
-    "odd_files", Path(__file__).with_name("odd_files.py")
-)
-odd_files = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(odd_files)
 
 
 def python(code, *arguments):

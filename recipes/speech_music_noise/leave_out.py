@@ -23,7 +23,7 @@ from sepaudio.files import atomic_json
 from sepaudio.training import recipe as recipes
 from sepaudio.training.bank import bank
 from sepaudio.training.run import fit
-from sepaudio.verbs.evaluate import summarise, tracks
+from sepaudio.verbs.evaluate import Track, summarise, tracks
 
 RUNS = Path("runs/speech_music_noise")
 SAME = (  # beginnings of origins that belong together
@@ -79,7 +79,7 @@ def main() -> None:
         banks.append(bank(sized, model.frontend, labels, cfg.seed, split))
     rows = manifest.allowed(manifest.read_all(manifests, labels), cfg.data.refused_licenses)
     folder = RUNS / f"leave_out_{options.recipe.stem}"
-    found = {1.0: [], 2.0: []}
+    found: dict[float, list[Track]] = {1.0: [], 2.0: []}
     for number, fold in enumerate(folds_of(rows, options.folds)):
         origins = tuple(sorted({row.origin for row in rows if source_of(row.origin) in fold}))
         here = replace(cfg, data=replace(cfg.data, held_out=origins))
@@ -87,9 +87,10 @@ def main() -> None:
         fresh = create(cfg.architecture, **cfg.model)
         trained = fit(fresh, banks[0], banks[1], here, folder / f"fold{number}", quiet=True)
         left = [row for row in rows if row.origin in origins]
+        new = tracks(trained.model, left, tuple(found))
         for seconds in found:
-            found[seconds] += tracks(trained.model, left, seconds)
-        one = summarise(found[2.0][-len(left) :], labels, 2.0)
+            found[seconds] += new[seconds]
+        one = summarise(new[2.0], labels, 2.0)
         print(f"fold {number}: {', '.join(sorted(fold))}: {one.accuracy:.4f}", flush=True)
     scores = [asdict(summarise(found[seconds], labels, seconds)) for seconds in found]
     out = folder / "scores.json"

@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 VERBS = {
     "classify": "name what recordings are: speech, music, noise ...",
@@ -43,6 +47,13 @@ def version() -> str:
         except PackageNotFoundError:
             parts.append(f"{name} missing")
     return "\n".join(parts)
+
+
+def console() -> Console:
+    """Standard output for tables; wide enough for them where it is not a terminal."""
+    from rich.console import Console
+
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 
 
 def main(arguments: list[str] | None = None) -> None:

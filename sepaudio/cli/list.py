@@ -6,10 +6,10 @@ from __future__ import annotations
 def run(arguments: list[str]) -> int:
     """Print both lists."""
     from jsonargparse import ArgumentParser
-    from rich.console import Console
     from rich.table import Table
 
     from .. import hub, registry
+    from . import console
 
     parser = ArgumentParser(
         prog="sepaudio list",
@@ -17,18 +17,18 @@ def run(arguments: list[str]) -> int:
         "and ship with the package.",
     )
     parser.parse_args(arguments)
-    console = Console(highlight=False)
+    out = console()
     table = Table("weights", "architecture", "labels", "licence", "about", box=None, pad_edge=False)
     for name, about in sorted(hub.weights().items()):
         labels = ", ".join(about["labels"])
         table.add_row(name, about["architecture"], labels, about["license"], about["about"])
-    console.print(table)
-    console.print()
+    out.print(table)
+    out.print()
     table = Table("architecture", "parameters", "rate", "streams", box=None, pad_edge=False)
     for name in registry.names():
         model = registry.create(name)
         count = sum(p.numel() for p in model.parameters())
         streams = "yes" if model.causal else "no"
         table.add_row(name, f"{count:,}", f"{model.sample_rate} Hz", streams)
-    console.print(table)
+    out.print(table)
     return 0

@@ -9,11 +9,11 @@ from dataclasses import asdict
 def run(arguments: list[str]) -> int:
     """Print the profile of one model as tables, or as JSON."""
     from jsonargparse import ArgumentParser
-    from rich.console import Console
     from rich.table import Table
 
     from .. import hub, registry
     from ..verbs.profile import profile
+    from . import console
 
     parser = ArgumentParser(
         prog="sepaudio profile",
@@ -30,7 +30,7 @@ def run(arguments: list[str]) -> int:
     if options.json:
         print(json.dumps({**asdict(result), "name": options.model}))
         return 0
-    console = Console(highlight=False)
+    out = console()
     rate = result.sample_rate
     table = Table("", "", "dense instead", box=None, pad_edge=False, show_header=True)
     weights = result.dense_weights - result.weights + result.parameters
@@ -46,8 +46,8 @@ def run(arguments: list[str]) -> int:
     field = result.receptive_field
     table.add_row("receptive field", "whole clip" if field is None else _time(field, rate))
     table.add_row("streams", "yes" if result.causal else "no")
-    console.print(f"[bold]{options.model}[/bold]")
-    console.print(table)
+    out.print(f"[bold]{options.model}[/bold]")
+    out.print(table)
     if options.layers:
         table = Table(box=None, pad_edge=False)
         for name in ("layer", "kind"):
@@ -57,7 +57,7 @@ def run(arguments: list[str]) -> int:
         for row in result.layers:
             numbers = (row.parameters, row.macs, row.calls, row.dense_weights, row.dense_macs)
             table.add_row(row.name, row.kind, *(f"{n:,}" for n in numbers))
-        console.print(table)
+        out.print(table)
     return 0
 
 

@@ -36,16 +36,16 @@ class AugmentCfg:
         hiss_db: least and most.
     """
 
-    reverb: float = 0.35
-    equalise: float = 0.6
+    reverb: float = 0.25
+    equalise: float = 0.4
     tilt_db: float = 12.0
     narrow: float = 0.85
-    cutoff: tuple[float, float] = (2000.0, 7600.0)
-    code: float = 0.6
+    cutoff: tuple[float, float] = (2500.0, 7900.0)
+    code: float = 0.4
     telephone: float = 0.3
     level_db: tuple[float, float] = (-50.0, -10.0)
-    clip: float = 0.05
-    hiss: float = 0.5
+    clip: float = 0.04
+    hiss: float = 0.35
     hiss_db: tuple[float, float] = (20.0, 60.0)
 
 

@@ -34,6 +34,8 @@ class Bank:
 
     Attributes:
         features: [N, F, L] float16, memory-mapped.
+        active: [N, L] whether something was sounding in the clip itself, before anything was
+            laid under it: a pause between words is not learned from as speech.
         labels: [N] class numbers.
         origins: [N, 2] of the clip and of what was laid under it, -1 for nothing; numbers
             into `names`.
@@ -42,6 +44,7 @@ class Bank:
     """
 
     features: NDArray[np.float16]
+    active: NDArray[np.bool_]
     labels: NDArray[np.int64]
     origins: NDArray[np.int64]
     names: tuple[str, ...]
@@ -74,6 +77,7 @@ def bank(cfg: DataCfg, frontend: Any, labels: Sequence[str], seed: int, split: s
     about = json.loads((folder / "about.json").read_text())
     return Bank(
         features=np.load(folder / "features.npy", mmap_mode="r"),
+        active=np.load(folder / "active.npy"),
         labels=np.load(folder / "labels.npy"),
         origins=np.load(folder / "origins.npy"),
         names=tuple(about["names"]),
@@ -145,13 +149,14 @@ class _Source:
                 break
         return clip.copy(), self.origin[which]
 
-    def item(self, index: int) -> tuple[NDArray[np.float16], int, tuple[int, int]]:
-        """Features [F, L], class and origins of item `index`."""
+    def item(self, index: int) -> Item:
+        """Item `index`."""
         random = np.random.default_rng([self.seed, index])
         label = self.labels[index % len(self.labels)]
         x, origin = self.crop(label, random)
         if label == "noise" and random.random() < self.cfg.machines:
             x, origin = machine_noise(len(x), self.rate, random), -1
+        active = sounding(x, self.frontend)
         under = -1
         for below in random.permutation(self.labels):
             share, low, high = getattr(self.cfg.mix, f"{below}_under_{label}", (0.0, 0.0, 0.0))
@@ -164,15 +169,27 @@ class _Source:
             features = self.frontend(torch.from_numpy(x)[None])[0]
         return (
             features.numpy().astype(np.float16),
+            active,
             self.labels.index(label),
             (origin, under),
         )
 
 
+def sounding(x: Array, frontend: Any) -> NDArray[np.bool_]:
+    """Frames [L] of a clip [T] within 35 dB of its loudest."""
+    n, hop, window = frontend.frames(len(x)), frontend.hop, frontend.window
+    padded = np.zeros((n - 1) * hop + window, np.float32)
+    padded[: len(x)] = x[: len(padded)]
+    frames = np.lib.stride_tricks.sliding_window_view(padded, window)[::hop]
+    power = np.square(frames).mean(axis=1)
+    return np.asarray(power > power.max() * 10**-3.5)
+
+
+Item = tuple[NDArray[np.float16], NDArray[np.bool_], int, tuple[int, int]]
 _source: _Source | None = None  # a worker's, set by fork
 
 
-def _chunk(start: int) -> tuple[int, list[tuple[NDArray[np.float16], int, tuple[int, int]]]]:
+def _chunk(start: int) -> tuple[int, list[Item]]:
     torch.set_num_threads(1)
     assert _source is not None
     stop = min(start + CHUNK, _source.cfg.items)
@@ -185,9 +202,10 @@ def _make(folder: Path, made_of: dict[str, Any], source: _Source) -> None:
 
     global _source
     _source, n = source, source.cfg.items
-    first, _, _ = source.item(0)
+    first = source.item(0)[0]
     labels = np.zeros(n, dtype=np.int64)
     origins = np.zeros((n, 2), dtype=np.int64)
+    active = np.zeros((n, first.shape[-1]), dtype=np.bool_)
     starts = range(0, n, CHUNK)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with atomic_folder(folder, overwrite=True) as new:
@@ -198,9 +216,10 @@ def _make(folder: Path, made_of: dict[str, Any], source: _Source) -> None:
             results = pool.imap_unordered(_chunk, starts)
             console = Console(stderr=True)
             for start, items in track(results, "augment", len(starts), console=console):
-                for i, (x, label, origin) in enumerate(items, start):
-                    features[i], labels[i], origins[i] = x, label, origin
+                for i, item in enumerate(items, start):
+                    features[i], active[i], labels[i], origins[i] = item
         features.flush()
+        np.save(new / "active.npy", active)
         np.save(new / "labels.npy", labels)
         np.save(new / "origins.npy", origins)
         about = {"made_of": made_of, "names": list(source.names)}

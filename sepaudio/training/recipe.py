@@ -48,7 +48,7 @@ class DataCfg:
     bank: str = "runs/bank"
     items: int = 30000
     item_seconds: float = 4.0
-    machines: float = 0.15
+    machines: float = 0.08
     processes: int = 2
     mix: MixCfg = field(default_factory=MixCfg)
     augment: AugmentCfg = field(default_factory=AugmentCfg)

@@ -44,7 +44,10 @@ class Trained:
 
 
 def batch_at(bank: Bank, usable: NDArray[np.int64], cfg: OptimCfg, fps: float, seed: int) -> Any:
-    """A function from the step's number to its batch: features [B, F, L], labels [B]."""
+    """A function from the step's number to its batch: features [B, F, L], labels [B].
+
+    A label of -1 is not learned from: hardly anything sounds in that clip.
+    """
 
     def draw(step: int) -> tuple[Tensor, Tensor]:
         random = np.random.default_rng([seed, step])
@@ -55,7 +58,9 @@ def batch_at(bank: Bank, usable: NDArray[np.int64], cfg: OptimCfg, fps: float, s
             length = round((length - 0.5) * random.uniform(0.5, 1.0)) + 1
         start = int(random.integers(frames - length + 1))
         x = bank.features[rows, :, start : start + length].astype(np.float32)
-        return torch.from_numpy(x), torch.from_numpy(bank.labels[rows])
+        heard = bank.active[rows, start : start + length].mean(axis=1) > 0.1
+        labels = np.where(heard, bank.labels[rows], -1)
+        return torch.from_numpy(x), torch.from_numpy(labels)
 
     return draw
 
@@ -111,8 +116,11 @@ class Task(pl.LightningModule):  # type: ignore[misc,name-defined]
 
     def loss(self, features: Tensor, labels: Tensor) -> Tensor:
         """Cross-entropy of the decision at the last frame."""
-        logits = self.model.clip_logits(features)
-        return F.cross_entropy(logits, labels, label_smoothing=self.cfg.label_smoothing)
+        logits: Tensor = self.model.clip_logits(features)
+        if not (labels >= 0).any():
+            return logits.sum() * 0.0
+        smooth = self.cfg.label_smoothing
+        return F.cross_entropy(logits, labels, label_smoothing=smooth, ignore_index=-1)
 
     def configure_optimizers(self) -> Any:
         """AdamW; warm-up, then a cosine to zero."""
@@ -278,6 +286,7 @@ def calibrate(model: Any, bank: Bank, held_out: tuple[str, ...]) -> tuple[float,
     """
     rows = bank.without(held_out)
     frames = round(2.0 * model.sample_rate / model.hop)
+    rows = rows[bank.active[rows, :frames].mean(axis=1) > 0.1]
     logits, labels = [], torch.from_numpy(bank.labels[rows])
     for some in np.array_split(rows, max(1, len(rows) // 256)):
         x = torch.from_numpy(bank.features[some, :, :frames].astype(np.float32))

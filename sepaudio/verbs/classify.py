@@ -1,10 +1,11 @@
 """Name what a recording is: one label and all probabilities for a file of any length.
 
 How a long recording is summed up: it is cut into windows of two seconds, one after the other;
-what is left at the end is decided by the last two seconds. A window whose level (RMS) is below
--70 dB of full scale is silence and is not asked. The probabilities of the other windows are
-averaged, each weighted by the time it alone covers; the label is the most probable class. If
-there is no other window, the label is "silence".
+what is left at the end is decided by the last two seconds. A window is silence, and does not
+count, when its level (RMS) is below -70 dB of full scale or 40 dB below the loudest window: a
+pause, whatever hums in it. The probabilities of the other windows are averaged, each weighted
+by the time it alone covers; the label is the most probable class. If there is no other window,
+the label is "silence".
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 DEFAULT = "speech_music_noise"  # the weights used unless others are named
 WINDOW = 2.0  # [s]
 SILENCE_DB = -70.0  # [dB of full scale, RMS]
+PAUSE_DB = 40.0  # below the loudest window
 LOUDEST = 1000.0  # beyond it samples are integers taken for floats, or damage
 BATCH = 64  # windows at once
 
@@ -198,7 +200,9 @@ def _sum_up(net: Any, blocks: Iterable[Array], window: float, silence_db: float)
     size = round(window * rate)
     if size < 1:
         raise ValueError(f"window={window}: expected seconds, at least one sample long")
-    heard, samples, silent = np.zeros(len(labels)), 0, 0
+    samples = 0
+    # By level in whole dB, since the loudest window comes when it comes: time and what was heard.
+    heard: dict[int, NDArray[np.float64]] = {}
     for batch in _batches(_windows(blocks, size)):
         loud = []
         for x, alone in batch:
@@ -209,18 +213,21 @@ def _sum_up(net: Any, blocks: Iterable[Array], window: float, silence_db: float)
                     "divide by the largest value of the format"
                 )
             samples += alone
-            if level_db(x) < silence_db:
-                silent += alone
-            else:
-                loud.append((x, alone))
-        if loud:
-            weights = np.array([alone for _, alone in loud], dtype=np.float64)
-            heard += weights @ probabilities(net, [x for x, _ in loud])
-    seconds, quiet = samples / rate, silent / max(samples, 1)
-    if samples == silent:
+            level = level_db(x)
+            if level >= silence_db:
+                loud.append((x, alone, math.floor(level)))
+        said = probabilities(net, [x for x, _, _ in loud]) if loud else ()
+        for chances, (_, alone, level) in zip(said, loud, strict=True):
+            heard[level] = heard.get(level, 0.0) + alone * np.append(chances, 1.0)
+    total = sum(
+        (row for level, row in heard.items() if level >= max(heard) - PAUSE_DB),
+        np.zeros(len(labels) + 1),
+    )
+    seconds, quiet = samples / rate, 1 - float(total[-1]) / max(samples, 1)
+    if not heard:
         return Classification(label="silence", silence=quiet, seconds=seconds)
-    heard /= heard.sum()
-    best = {labels[i]: float(heard[i]) for i in np.argsort(-heard, kind="stable")}
+    chances = total[:-1] / total[:-1].sum()
+    best = {labels[i]: float(chances[i]) for i in np.argsort(-chances, kind="stable")}
     label = next(iter(best))
     return Classification(
         label=label,
