@@ -58,6 +58,10 @@ SAMPLES = (
         "ESC-10 clip 5-177957-A (K. J. Piczak)",
     ),
     Sample(
+        "dishes.flac", "noise", ("noise/speechcommands_doing_the_dishes.flac",), 10.0, 4.0,
+        "doing the dishes, background noise of Google's Speech Commands",
+    ),
+    Sample(
         "mixture.flac", "speech",
         ("speech/ls_2910/2910-131096-0000.flac", "speech/ls_0405/405-130894-0000.flac"), 8.0, 6.0,
         "two LibriSpeech readers at once, 2910 and 405",

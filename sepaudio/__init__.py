@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from .registry import config, create, names
     from .streaming import Streamer
     from .verbs.classify import classify, classify_files
+    from .verbs.doctor import doctor
+    from .verbs.evaluate import evaluate
     from .verbs.profile import profile
+    from .verbs.train import train
 
 __version__ = "0.1.0"
 
@@ -30,11 +33,14 @@ _HOME = {
     "classify_files": "verbs.classify",
     "config": "registry",
     "create": "registry",
+    "doctor": "verbs.doctor",
+    "evaluate": "verbs.evaluate",
     "load": "hub",
     "names": "registry",
     "profile": "verbs.profile",
     "save": "hub",
     "Streamer": "streaming",
+    "train": "verbs.train",
     "weights": "hub",
 }
 
@@ -45,10 +51,13 @@ __all__ = [
     "classify_files",
     "config",
     "create",
+    "doctor",
+    "evaluate",
     "load",
     "names",
     "profile",
     "save",
+    "train",
     "weights",
 ]
 
