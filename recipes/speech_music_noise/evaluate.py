@@ -44,11 +44,11 @@ def measure(name: str, rows: list[manifest.Recording]) -> dict[str, list[Score]]
     known = set(hub.read_config(folder)["trained_on"])
     near = [row for row in rows if row.origin in known and row.split == "test"]
     far = [row for row in rows if row.origin not in known]
-    return {
+    scores = {
         "test": score_rows(net, near, SECONDS),
         "degraded": score_rows(net, near, SECONDS, change=heard),
-        "elsewhere": score_rows(net, far, SECONDS),
     }
+    return scores | ({"elsewhere": score_rows(net, far, SECONDS)} if far else {})
 
 
 TITLES = {
@@ -130,6 +130,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("manifests", nargs="+", type=Path)
     parser.add_argument("--publish", type=Path, help="folder of shipped weights")
+    parser.add_argument("--into", type=Path, default=HERE, help="folder of the README.md to fill")
     options = parser.parse_args()
     labels = ["noise", "music", "speech"]
     rows = manifest.read_all(options.manifests, labels)
@@ -168,12 +169,12 @@ def main() -> None:
         "python": platform.python_version(),
         **{name: version(name) for name in ("torch", "numpy", "soundfile", "soxr")},
     }
-    atomic_json(HERE / "results.json", results)
-    readme = (HERE / "README.md").read_text()
+    atomic_json(options.into / "results.json", results)
+    readme = (options.into / "README.md").read_text()
     head, rest = readme.split("<!-- results -->")
     tail = rest.split("<!-- end results -->")[1]
     new = f"{head}<!-- results -->\n\n{text}\n<!-- end results -->{tail}"
-    atomic_text(HERE / "README.md", new)
+    atomic_text(options.into / "README.md", new)
     if options.publish is not None:
         atomic_json(options.publish / "index.json", index)
     print(text)

@@ -164,7 +164,13 @@ def halves(x: Array, size: int) -> list[Array]:
 
 
 def summarise(found: Sequence[Track], labels: Sequence[str], seconds: float) -> Score:
-    """Figures of the windows of many recordings."""
+    """Figures of the windows of many recordings.
+
+    Raises:
+        ValueError: there are none.
+    """
+    if not found:
+        raise ValueError("no recording has a window that is not silent: nothing to measure")
     n = len(labels)
     truths = [labels.index(track.recording.kind) for track in found]
     tables = np.stack(

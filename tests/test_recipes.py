@@ -1,0 +1,74 @@
+"""The recipe scripts, from recordings to published weights, on a set that they can finish."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sepaudio import hub, io
+
+ROOT = Path(__file__).parent.parent
+RECIPE = ROOT / "recipes" / "speech_music_noise"
+RATE = 16000
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Three classes, three sources each, a recording a split."""
+    folder = tmp_path_factory.mktemp("smn")
+    random, rows = np.random.default_rng(0), ["path,kind,license,source,split"]
+    t = np.arange(3 * RATE) / RATE
+    for source in range(3):
+        for split in ("train", "valid", "test"):
+            sounds = {
+                "speech": np.sin(2 * np.pi * (150 + 30 * source) * t) * (np.sin(9 * t) > 0),
+                "music": np.sign(np.sin(2 * np.pi * (400 + 50 * source) * t)),
+                "noise": random.standard_normal(len(t)),
+            }
+            for kind, x in sounds.items():
+                name = f"{kind}_{source}_{split}.flac"
+                x = 0.1 * x + 0.001 * random.standard_normal(len(t))
+                io.write(folder / name, x.astype(np.float32), RATE)
+                rows.append(f"{name},{kind},CC0-1.0,{kind}{source}@1:{name},{split}")
+    (folder / "manifest.csv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+def script(folder, name, *arguments):
+    done = subprocess.run(
+        [sys.executable, str(RECIPE / name), *map(str, arguments)],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_from_recordings_to_published_weights(folder):
+    tiny = ["data.items=48", "optim.steps=6", "optim.batch=8"]
+    script(folder, "train.py", "manifest.csv", *tiny)
+    recipe = RECIPE / "swishnet_wide.yaml"
+    out = script(folder, "leave_out.py", recipe, "manifest.csv", *tiny, "--folds", 2)
+    assert out.count("fold ") == 2
+    assert "before:" in script(folder, "probe.py", recipe, "manifest.csv")
+    shutil.copy(RECIPE / "README.md", folder / "README.md")
+    (folder / "weights").mkdir()
+    script(folder, "evaluate.py", "manifest.csv", "--publish", "weights", "--into", folder)
+    found = json.loads((folder / "results.json").read_text())
+    assert {"swishnet_slim", "swishnet_wide", "probe", "machine"} == set(found)
+    left = found["swishnet_wide"]["left out"][-1]
+    assert left["recordings"] == 27  # every recording was left out once
+    readme = (folder / "README.md").read_text()
+    assert "Leave-one-source-out" in readme.split("<!-- results -->")[1]
+    index = json.loads((folder / "weights" / "index.json").read_text())
+    for name in index:
+        assert hub.load(folder / "weights" / name).labels == ("noise", "music", "speech")
+        assert "| noise0 | CC0-1.0 |" in (folder / "weights" / name / "README.md").read_text()
