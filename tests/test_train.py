@@ -144,6 +144,24 @@ def test_what_is_held_out_is_not_learned_from(recipe):
     assert (train.origins == gone).any()
 
 
+def test_classes_are_drawn_equally_often_and_large_collections_more_if_asked(recipe):
+    from sepaudio.training.run import shares
+
+    train, _ = banks(recipe)
+    rows = train.without(["speechs/0"])
+    for favour in (0.0, 1.0):
+        share = shares(train, rows, favour)
+        sums = [share[train.labels[rows] == label].sum() for label in (0, 1)]
+        assert sums == pytest.approx([1, 1])
+    noise = train.labels == 0
+    counts = {o: (train.origins[noise, 0] == o).sum() for o in set(train.origins[noise, 0])}
+    large, small = max(counts, key=counts.get), min(counts, key=counts.get)
+    share = shares(train, np.arange(len(noise)), 1.0)
+    one = share[noise & (train.origins[:, 0] == large)][0]
+    other = share[noise & (train.origins[:, 0] == small)][0]
+    assert one / other == pytest.approx(counts[large] / counts[small])
+
+
 @pytest.mark.parametrize("kill", [1, 5, 11])
 def test_a_killed_run_goes_on_to_the_same_weights(recipe, tmp_path, kill):
     train, valid = banks(recipe)

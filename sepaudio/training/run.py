@@ -48,10 +48,11 @@ def batch_at(bank: Bank, usable: NDArray[np.int64], cfg: OptimCfg, fps: float, s
 
     A label of -1 is not learned from: hardly anything sounds in that clip.
     """
+    often = np.cumsum(shares(bank, usable, cfg.favour))
 
     def draw(step: int) -> tuple[Tensor, Tensor]:
         random = np.random.default_rng([seed, step])
-        rows = np.sort(random.choice(usable, cfg.batch))
+        rows = np.sort(usable[np.searchsorted(often, random.random(cfg.batch) * often[-1])])
         frames = bank.features.shape[-1]
         length = min(round(float(random.choice(cfg.lengths)) * fps), frames)
         if cfg.late_frame:
@@ -63,6 +64,19 @@ def batch_at(bank: Bank, usable: NDArray[np.int64], cfg: OptimCfg, fps: float, s
         return torch.from_numpy(x), torch.from_numpy(labels)
 
     return draw
+
+
+def shares(bank: Bank, rows: NDArray[np.int64], favour: float) -> NDArray[np.float64]:
+    """How often each of `rows` is drawn; every class equally often, whatever is held out."""
+    share = np.zeros(len(rows))
+    for label in np.unique(bank.labels[rows]):
+        here = bank.labels[rows] == label
+        _, which, counts = np.unique(
+            bank.origins[rows[here], 0], return_inverse=True, return_counts=True
+        )
+        weight = counts[which].astype(np.float64) ** favour
+        share[here] = weight / weight.sum()
+    return share
 
 
 class _Steps(Dataset[tuple[Tensor, Tensor]]):
