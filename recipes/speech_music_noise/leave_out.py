@@ -12,20 +12,24 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import asdict, replace
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from sepaudio import create
+from sepaudio import create, registry
 from sepaudio.data import manifest
 from sepaudio.files import atomic_json
 from sepaudio.training import recipe as recipes
-from sepaudio.training.bank import bank
+from sepaudio.training.bank import Bank, bank
 from sepaudio.training.run import fit
 from sepaudio.verbs.evaluate import Track, summarise, tracks
 
 RUNS = Path("runs/speech_music_noise")
+SECONDS = (1.0, 2.0)
 SAME = (  # beginnings of origins that belong together
     ("librispeech", ("resemble-ai/Resemblyzer", "Walleclipse/", "synthetic:sung")),
     ("librivox", ("coqui-ai/TTS", "cmusphinx/", "openai/whisper")),
@@ -59,41 +63,58 @@ def folds_of(rows: list[manifest.Recording], n: int) -> list[set[str]]:
     return folds
 
 
+@dataclass(frozen=True)
+class Job:
+    """Everything that judging a fold needs."""
+
+    cfg: recipes.RecipeCfg
+    rows: list[manifest.Recording]
+    folder: Path
+
+    def banks(self) -> list[Bank]:
+        """Training and validation clips, shared with the other runs of the recipe."""
+        model: Any = create(self.cfg.architecture, **self.cfg.model)
+        data, seed = self.cfg.data, self.cfg.seed
+        sized = {"train": data, "valid": replace(data, items=max(1, round(data.items * 0.1)))}
+        return [bank(cfg, model.frontend, model.labels, seed, s) for s, cfg in sized.items()]
+
+    def judge(self, number: int, fold: set[str]) -> dict[float, list[Track]]:
+        """Train without the fold's sources, and hear them."""
+        train, valid = self.banks()
+        origins = tuple(sorted({r.origin for r in self.rows if source_of(r.origin) in fold}))
+        cfg = replace(self.cfg, data=replace(self.cfg.data, held_out=origins))
+        torch.manual_seed(cfg.seed)
+        fresh = create(cfg.architecture, **cfg.model)
+        trained = fit(fresh, train, valid, cfg, self.folder / f"fold{number}", quiet=True)
+        left = [row for row in self.rows if row.origin in origins]
+        found = tracks(trained.model, left, SECONDS)
+        one = summarise(found[2.0], tuple(trained.model.labels), 2.0)
+        print(f"fold {number}: {', '.join(sorted(fold))}: {one.accuracy:.4f}", flush=True)
+        return found
+
+
 def main() -> None:
     """Train and judge every fold."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("recipe", type=Path)
     parser.add_argument("arguments", nargs="+", help="manifests (CSV) and key=value")
-    parser.add_argument("--folds", type=int, default=8)
+    parser.add_argument("--folds", type=int, default=6)
+    parser.add_argument("--processes", type=int, default=2, help="folds at once")
     options = parser.parse_args()
     manifests = [str(Path(a).resolve()) for a in options.arguments if "=" not in a]
     overrides = [f"data.manifests={json.dumps(manifests)}"]
     overrides += [a for a in options.arguments if "=" in a]
     cfg = recipes.read(options.recipe, overrides)
-    torch.manual_seed(cfg.seed)
-    model = create(cfg.architecture, **cfg.model)
-    labels = tuple(model.labels)
-    banks = []
-    for split, share in (("train", 1.0), ("valid", 0.1)):
-        sized = replace(cfg.data, items=round(cfg.data.items * share))
-        banks.append(bank(sized, model.frontend, labels, cfg.seed, split))
+    labels = registry.config(cfg.architecture, **cfg.model).labels
     rows = manifest.allowed(manifest.read_all(manifests, labels), cfg.data.refused_licenses)
-    folder = RUNS / f"leave_out_{options.recipe.stem}"
-    found: dict[float, list[Track]] = {1.0: [], 2.0: []}
-    for number, fold in enumerate(folds_of(rows, options.folds)):
-        origins = tuple(sorted({row.origin for row in rows if source_of(row.origin) in fold}))
-        here = replace(cfg, data=replace(cfg.data, held_out=origins))
-        torch.manual_seed(cfg.seed)
-        fresh = create(cfg.architecture, **cfg.model)
-        trained = fit(fresh, banks[0], banks[1], here, folder / f"fold{number}", quiet=True)
-        left = [row for row in rows if row.origin in origins]
-        new = tracks(trained.model, left, tuple(found))
-        for seconds in found:
-            found[seconds] += new[seconds]
-        one = summarise(new[2.0], labels, 2.0)
-        print(f"fold {number}: {', '.join(sorted(fold))}: {one.accuracy:.4f}", flush=True)
-    scores = [asdict(summarise(found[seconds], labels, seconds)) for seconds in found]
-    out = folder / "scores.json"
+    job = Job(cfg, rows, RUNS / f"leave_out_{options.recipe.stem}")
+    job.banks()  # made once, before the processes that read them
+    folds = folds_of(rows, options.folds)
+    with ProcessPoolExecutor(options.processes, multiprocessing.get_context("spawn")) as pool:
+        found = list(pool.map(job.judge, range(len(folds)), folds))
+    pooled = [[track for one in found for track in one[seconds]] for seconds in SECONDS]
+    scores = [asdict(summarise(t, labels, s)) for s, t in zip(SECONDS, pooled, strict=True)]
+    out = job.folder / "scores.json"
     atomic_json(out, {"architecture": cfg.architecture, "steps": cfg.optim.steps, "scores": scores})
     print(out)
 

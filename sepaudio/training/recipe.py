@@ -69,9 +69,6 @@ class OptimCfg:
         label_smoothing: share of the label spread over all classes.
         ema: decay per step of the averaged weights that are kept.
         lengths: clip lengths drawn for each batch [s].
-        favour: how much more often clips of collections that fill more of the bank are drawn:
-            0 as often as the bank has them (which is by the root of their duration), 1 by
-            their duration. Small collections are often the odd ones.
         late_frame: end each clip at a random frame of its last half, one for the whole batch
             (the author's rule), so that the network learns to decide at any moment.
         threads: of the arithmetic on a CPU; a network this small is fastest with one.
@@ -87,7 +84,6 @@ class OptimCfg:
     label_smoothing: float = 0.05
     ema: float = 0.998
     lengths: tuple[float, ...] = (0.5, 1.0, 2.0)
-    favour: float = 0.0
     late_frame: bool = True
     threads: int = 1
     save_every: float = 60.0

@@ -48,11 +48,10 @@ def batch_at(bank: Bank, usable: NDArray[np.int64], cfg: OptimCfg, fps: float, s
 
     A label of -1 is not learned from: hardly anything sounds in that clip.
     """
-    often = np.cumsum(shares(bank, usable, cfg.favour))
 
     def draw(step: int) -> tuple[Tensor, Tensor]:
         random = np.random.default_rng([seed, step])
-        rows = np.sort(usable[np.searchsorted(often, random.random(cfg.batch) * often[-1])])
+        rows = np.sort(random.choice(usable, cfg.batch))
         frames = bank.features.shape[-1]
         length = min(round(float(random.choice(cfg.lengths)) * fps), frames)
         if cfg.late_frame:
@@ -64,19 +63,6 @@ def batch_at(bank: Bank, usable: NDArray[np.int64], cfg: OptimCfg, fps: float, s
         return torch.from_numpy(x), torch.from_numpy(labels)
 
     return draw
-
-
-def shares(bank: Bank, rows: NDArray[np.int64], favour: float) -> NDArray[np.float64]:
-    """How often each of `rows` is drawn; every class equally often, whatever is held out."""
-    share = np.zeros(len(rows))
-    for label in np.unique(bank.labels[rows]):
-        here = bank.labels[rows] == label
-        _, which, counts = np.unique(
-            bank.origins[rows[here], 0], return_inverse=True, return_counts=True
-        )
-        weight = counts[which].astype(np.float64) ** favour
-        share[here] = weight / weight.sum()
-    return share
 
 
 class _Steps(Dataset[tuple[Tensor, Tensor]]):
@@ -109,9 +95,10 @@ class _From(Sampler[int]):
 class Task(pl.LightningModule):  # type: ignore[misc,name-defined]
     """Cross-entropy on clips, averaged weights, one cosine."""
 
-    def __init__(self, model: Any, cfg: OptimCfg, seed: int):
+    def __init__(self, model: Any, cfg: OptimCfg, seed: int, checkpoint: Path):
         super().__init__()
         self.model, self.cfg, self.seed = model, cfg, seed
+        self.checkpoint, self.saved = checkpoint, time.monotonic()
         self.averaged: Any = registry.build(model.cfg)
         self.averaged.load_state_dict(model.state_dict())
         self.averaged.requires_grad_(False)
@@ -155,7 +142,7 @@ class Task(pl.LightningModule):  # type: ignore[misc,name-defined]
         return [optimizer], [{"scheduler": schedule, "interval": "step"}]
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Average the weights and count the step."""
+        """Average the weights, count the step, and only then save: all three or none."""
         self.done += 1
         decay = min(self.cfg.ema, self.done / (self.done + 10))
         with torch.no_grad():
@@ -167,6 +154,10 @@ class Task(pl.LightningModule):  # type: ignore[misc,name-defined]
                     mean.lerp_(new, 1 - decay)
                 else:
                     mean.copy_(new)
+        if time.monotonic() - self.saved >= self.cfg.save_every or self.done == self.cfg.steps:
+            with atomic(self.checkpoint) as new_file:
+                self.trainer.save_checkpoint(new_file)
+            self.saved = time.monotonic()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """The step reached goes with the weights."""
@@ -177,22 +168,6 @@ class Task(pl.LightningModule):  # type: ignore[misc,name-defined]
         self.done = checkpoint["done"]
 
 
-class _Save(pl.Callback):  # type: ignore[misc,name-defined]
-    """A whole checkpoint every so many seconds, never half of one."""
-
-    def __init__(self, path: Path, every: float):
-        self.path, self.every, self.last = path, every, time.monotonic()
-
-    def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
-        if time.monotonic() - self.last >= self.every:
-            self.save(trainer)
-
-    def save(self, trainer: Any) -> None:
-        with atomic(self.path) as new:
-            trainer.save_checkpoint(new)
-        self.last = time.monotonic()
-
-
 def fit(
     model: Any,
     train: Bank,
@@ -201,9 +176,8 @@ def fit(
     folder: Path,
     *,
     quiet: bool = False,
-    stop_after: int | None = None,
-) -> Trained | None:
-    """Train `model` on a bank and calibrate it on another; None when stopped on the way.
+) -> Trained:
+    """Train `model` on a bank and calibrate it on another.
 
     Args:
         model: with `frontend`, `standardize` and `clip_logits`; its initial weights are kept
@@ -214,7 +188,6 @@ def fit(
         folder: of the run: resolved recipe, checkpoint, TensorBoard events. A run that was
             killed here goes on.
         quiet: no progress bar.
-        stop_after: stop at this step, as if killed right after saving it; for tests.
     """
     began, cfg = time.perf_counter(), recipe.optim
     torch.set_num_threads(cfg.threads)
@@ -231,18 +204,16 @@ def fit(
     usable = train.without(recipe.data.held_out)
     fps = model.sample_rate / model.hop
     standardize(model, train, usable)
-    task = Task(model, cfg, recipe.seed)
+    task = Task(model, cfg, recipe.seed, checkpoint)
     steps = _Steps(batch_at(train, usable, cfg, float(fps), recipe.seed), cfg.steps)
     loader = DataLoader(steps, batch_size=None, sampler=_From(task, cfg.steps))
-    save = _Save(checkpoint, cfg.save_every)
     with _quiet_lightning():
         trainer = pl.Trainer(
-            max_steps=cfg.steps if stop_after is None else stop_after,
+            max_steps=cfg.steps,
             max_epochs=-1,
             accelerator="auto",
             devices=1,
             logger=pl.loggers.TensorBoardLogger(folder, name="", version="events"),
-            callbacks=[save],
             enable_checkpointing=False,
             enable_progress_bar=not quiet,
             enable_model_summary=False,
@@ -251,9 +222,6 @@ def fit(
         )
         resume = checkpoint if checkpoint.exists() else None
         trainer.fit(task, loader, ckpt_path=resume, weights_only=False)
-        save.save(trainer)
-    if task.done < cfg.steps:
-        return None
     best: Any = task.averaged.to("cpu").eval()
     best.standardize.load_state_dict(model.standardize.state_dict())
     temperature, accuracy = calibrate(best, valid, recipe.data.held_out)

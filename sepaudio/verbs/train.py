@@ -47,7 +47,6 @@ def train(
         for split in ("train", "valid")
     ]
     trained = fit(model, banks[0], banks[1], cfg, folder, quiet=quiet)
-    assert trained is not None  # it was not told to stop on the way
     about = describe(cfg, trained)
     return hub.save(trained.model, folder / "model", card=_card(cfg, trained), **about)
 
