@@ -90,7 +90,7 @@ def confusion(score: Score, labels: list[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def card(name: str, rows: list[manifest.Recording], text: str, command: str) -> str:
+def card(name: str, rows: list[manifest.Recording], text: str, command: str, remark: str) -> str:
     """The card that goes with the weights."""
     config = hub.read_config(RUNS / name / "model")
     refused = config["recipe"]["data"]["refused_licenses"]
@@ -114,6 +114,7 @@ def card(name: str, rows: list[manifest.Recording], text: str, command: str) -> 
         f"{', '.join(f'{k} {v}' for k, v in config['versions'].items())}. "
         f"Fingerprint of the recordings: `{config['data_fingerprint']}`. Probabilities are "
         f"calibrated: a temperature of {config['temperature']:.3f} is folded into the weights.\n\n"
+        f"{remark}{' ' if remark else ''}"
         "No recording with a non-commercial or no-derivatives clause was used.\n\n"
         f"| collection | licence |\n| --- | --- |\n{sources}\n\n"
         "## Accuracy\n\nIn percent, per window; in brackets the 95 % interval when recordings "
@@ -130,6 +131,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("manifests", nargs="+", type=Path)
     parser.add_argument("--publish", type=Path, help="folder of shipped weights")
+    parser.add_argument(
+        "--remark", nargs=2, action="append", default=[], metavar=("NAME", "TEXT"),
+        help="a sentence for the card of one run",
+    )  # fmt: skip
     parser.add_argument("--into", type=Path, default=HERE, help="folder of the README.md to fill")
     options = parser.parse_args()
     labels = ["noise", "music", "speech"]
@@ -146,7 +151,9 @@ def main() -> None:
         results[name] = {key: [asdict(s) for s in value] for key, value in scores.items()}
         text += f"### {name}\n\n{tables(scores, labels, '####')}\n"
         if options.publish is not None:
-            publish(options.publish, name, card(name, rows, tables(scores, labels, "###"), command))
+            remark = " ".join(text for run, text in options.remark if run == name)
+            sheet = card(name, rows, tables(scores, labels, "###"), command, remark)
+            publish(options.publish, name, sheet)
             index[NAMES[name]] = {
                 "architecture": name,
                 "labels": labels,
