@@ -40,7 +40,6 @@ class Trained:
     temperature: float
     valid_accuracy: float
     bank: Bank
-    seconds: float
 
 
 def batch_at(bank: Bank, usable: NDArray[np.int64], cfg: OptimCfg, fps: float, seed: int) -> Any:
@@ -189,7 +188,7 @@ def fit(
             killed here goes on.
         quiet: no progress bar.
     """
-    began, cfg = time.perf_counter(), recipe.optim
+    cfg = recipe.optim
     torch.set_num_threads(cfg.threads)
     _keep_memory()
     folder.mkdir(parents=True, exist_ok=True)
@@ -225,7 +224,7 @@ def fit(
     best: Any = task.averaged.to("cpu").eval()
     best.standardize.load_state_dict(model.standardize.state_dict())
     temperature, accuracy = calibrate(best, valid, recipe.data.held_out)
-    return Trained(best, temperature, accuracy, train, time.perf_counter() - began)
+    return Trained(best, temperature, accuracy, train)
 
 
 @contextmanager

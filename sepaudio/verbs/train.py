@@ -66,7 +66,6 @@ def describe(cfg: recipes.RecipeCfg, trained: Trained) -> dict[str, object]:
         "trained_on": list(trained.bank.names),
         "data_fingerprint": trained.bank.fingerprint,
         "seed": cfg.seed,
-        "training_seconds": round(trained.seconds),
         "recipe": json.loads(json.dumps(asdict(cfg))) | {"data": _without_paths(cfg)},
         "temperature": trained.temperature,
         "valid_accuracy_augmented_2s": trained.valid_accuracy,
