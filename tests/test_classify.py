@@ -130,8 +130,8 @@ def test_a_bad_file_is_a_result_and_the_rest_is_done(net, tmp_path):
     assert (good.label, good.error) == ("loud", None)
 
 
-def test_the_shipped_model_hears_what_a_listener_hears():
-    """Every sample, by every shipped set of weights for speech, music and noise."""
+@pytest.mark.parametrize("weights", sepaudio.weights())
+def test_the_shipped_models_hear_what_a_listener_hears(weights):
     import csv
     from pathlib import Path
 
@@ -141,6 +141,6 @@ def test_the_shipped_model_hears_what_a_listener_hears():
     assert set(expected) == {path.name for path in folder.glob("*.flac")}
     found = {
         Path(result.file).name: result.label
-        for result in classify_files([folder / name for name in expected])
+        for result in classify_files([folder / name for name in expected], model=weights)
     }
     assert found == expected
