@@ -73,7 +73,6 @@ def load(name_or_folder: str | Path, device: str | torch.device = "cpu") -> nn.M
             raise ValueError(
                 f"{folder}: model.safetensors does not load ({error}); copy the folder again"
             ) from error
-    model.weights_license = config.get("license", "unknown")
     return model.to(device).eval()
 
 

@@ -24,7 +24,7 @@ from sepaudio import create, registry
 from sepaudio.data import manifest
 from sepaudio.files import atomic_json
 from sepaudio.training import recipe as recipes
-from sepaudio.training.bank import Bank, bank
+from sepaudio.training.bank import banks
 from sepaudio.training.run import fit
 from sepaudio.verbs.evaluate import Track, summarise, tracks
 
@@ -71,21 +71,13 @@ class Job:
     rows: list[manifest.Recording]
     folder: Path
 
-    def banks(self) -> list[Bank]:
-        """Training and validation clips, shared with the other runs of the recipe."""
-        model: Any = create(self.cfg.architecture, **self.cfg.model)
-        data, seed = self.cfg.data, self.cfg.seed
-        sized = {"train": data, "valid": replace(data, items=max(1, round(data.items * 0.1)))}
-        return [bank(cfg, model.frontend, model.labels, seed, s) for s, cfg in sized.items()]
-
     def judge(self, number: int, fold: set[str]) -> dict[float, list[Track]]:
         """Train without the fold's sources, and hear them."""
-        train, valid = self.banks()
         origins = tuple(sorted({r.origin for r in self.rows if source_of(r.origin) in fold}))
         cfg = replace(self.cfg, data=replace(self.cfg.data, held_out=origins))
         torch.manual_seed(cfg.seed)
-        fresh = create(cfg.architecture, **cfg.model)
-        trained = fit(fresh, train, valid, cfg, self.folder / f"fold{number}", quiet=True)
+        fresh: Any = create(cfg.architecture, **cfg.model)
+        trained = fit(fresh, *banks(cfg, fresh), cfg, self.folder / f"fold{number}", quiet=True)
         left = [row for row in self.rows if row.origin in origins]
         found = tracks(trained.model, left, SECONDS)
         one = summarise(found[2.0], tuple(trained.model.labels), 2.0)
@@ -108,7 +100,7 @@ def main() -> None:
     labels = registry.config(cfg.architecture, **cfg.model).labels
     rows = manifest.allowed(manifest.read_all(manifests, labels), cfg.data.refused_licenses)
     job = Job(cfg, rows, RUNS / f"leave_out_{options.recipe.stem}")
-    job.banks()  # made once, before the processes that read them
+    banks(cfg, create(cfg.architecture, **cfg.model))  # made once, before many read them
     folds = folds_of(rows, options.folds)
     with ProcessPoolExecutor(options.processes, multiprocessing.get_context("spawn")) as pool:
         found = list(pool.map(job.judge, range(len(folds)), folds))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from ..data import manifest
 from ..data.augment import Array, Random, add, degrade, machine_noise, rms
 from ..data.manifest import Recording
 from ..files import atomic_folder
-from .recipe import DataCfg
+from .recipe import DataCfg, RecipeCfg
 
 CHUNK = 64  # items a task
 
@@ -54,6 +54,15 @@ class Bank:
         """Indices of the items in which no origin of `held_out` is heard."""
         gone = [self.names.index(name) for name in held_out if name in self.names]
         return np.flatnonzero(~np.isin(self.origins, gone).any(axis=1))
+
+
+def banks(cfg: RecipeCfg, model: Any) -> tuple[Bank, Bank]:
+    """What a recipe trains on and, a tenth as large, what it is calibrated on."""
+    less = replace(cfg.data, items=max(1, round(0.1 * cfg.data.items)))
+    return (
+        bank(cfg.data, model.frontend, model.labels, cfg.seed, "train"),
+        bank(less, model.frontend, model.labels, cfg.seed, "valid"),
+    )
 
 
 def bank(cfg: DataCfg, frontend: Any, labels: Sequence[str], seed: int, split: str) -> Bank:

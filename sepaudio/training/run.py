@@ -179,8 +179,8 @@ def fit(
     """Train `model` on a bank and calibrate it on another.
 
     Args:
-        model: with `frontend`, `standardize` and `clip_logits`; its initial weights are kept
-            as they are.
+        model: with `frontend`, `standardize` and `clip_logits`; it is trained in place, and what
+            comes back is the average of its weights.
         train: clips to learn from.
         valid: clips for the temperature.
         recipe: the run's.
@@ -222,7 +222,6 @@ def fit(
         resume = checkpoint if checkpoint.exists() else None
         trainer.fit(task, loader, ckpt_path=resume, weights_only=False)
     best: Any = task.averaged.to("cpu").eval()
-    best.standardize.load_state_dict(model.standardize.state_dict())
     temperature, accuracy = calibrate(best, valid, recipe.data.held_out)
     return Trained(best, temperature, accuracy, train)
 
@@ -236,8 +235,10 @@ def _quiet_lightning() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="pytorch_lightning")
         warnings.filterwarnings("ignore", message=".*LeafSpec.*")
-        yield
-    log.setLevel(level)
+        try:
+            yield
+        finally:
+            log.setLevel(level)
 
 
 def _keep_memory() -> None:

@@ -14,7 +14,7 @@ import torch
 
 from .. import hub, registry
 from ..training import recipe as recipes
-from ..training.bank import bank
+from ..training.bank import banks
 from ..training.run import Trained, fit
 
 
@@ -42,20 +42,9 @@ def train(
     folder = Path(output) if output is not None else Path("runs") / Path(recipe).stem
     torch.manual_seed(cfg.seed)
     model: Any = registry.create(cfg.architecture, **cfg.model)
-    banks = [
-        bank(_sized(cfg, split), model.frontend, model.labels, cfg.seed, split)
-        for split in ("train", "valid")
-    ]
-    trained = fit(model, banks[0], banks[1], cfg, folder, quiet=quiet)
+    trained = fit(model, *banks(cfg, model), cfg, folder, quiet=quiet)
     about = describe(cfg, trained)
     return hub.save(trained.model, folder / "model", card=_card(cfg, trained), **about)
-
-
-def _sized(cfg: recipes.RecipeCfg, split: str) -> recipes.DataCfg:
-    from dataclasses import replace
-
-    share = 1.0 if split == "train" else 0.1
-    return replace(cfg.data, items=max(1, round(cfg.data.items * share)))
 
 
 def describe(cfg: recipes.RecipeCfg, trained: Trained) -> dict[str, object]:
