@@ -54,6 +54,15 @@ def test_change_law_sees_lateness():
     assert laws.changed_frames(Late(), laws.noise(1, 2, 20), 7) == [8]
 
 
+def test_block_stream_law_catches_a_block_without_a_past():
+    with pytest.raises((AssertionError, RuntimeError)):
+        laws.block_streams_like_whole(Forgetful(), laws.noise(1, 50), [10])
+
+
+def test_reach_law_sees_lateness():
+    assert laws.reaches(Late(), laws.noise(1, 2, 20), 8) == (7, 7)
+
+
 def test_close_sees_values_and_shapes():
     x = laws.noise(10)
     laws.close(x, x.clone())
