@@ -1,17 +1,24 @@
 """Waveform to representation, and back where it can be inverted."""
 
+from .filterbank import PADS, Decoder, Encoder, as_channels, free_filters, reach
 from .mel import MFCC, PRESETS, Deltas, LogMel, MelCfg, deltas, mel_cfg, mel_filters
 from .stft import STFT, WINDOWS
 
 __all__ = [
     "MFCC",
+    "PADS",
     "PRESETS",
     "STFT",
     "WINDOWS",
+    "Decoder",
     "Deltas",
+    "Encoder",
     "LogMel",
     "MelCfg",
+    "as_channels",
     "deltas",
+    "free_filters",
     "mel_cfg",
     "mel_filters",
+    "reach",
 ]
