@@ -2,6 +2,7 @@
 
 from .filterbank import PADS, Decoder, Encoder, as_channels, free_filters, reach
 from .mel import MFCC, PRESETS, Deltas, LogMel, MelCfg, deltas, mel_cfg, mel_filters
+from .speaker import Embedding, SpeakerCfg, SpeakerEncoder, fingerprint, vectors
 from .stft import STFT, WINDOWS
 
 __all__ = [
@@ -12,13 +13,18 @@ __all__ = [
     "WINDOWS",
     "Decoder",
     "Deltas",
+    "Embedding",
     "Encoder",
     "LogMel",
     "MelCfg",
+    "SpeakerCfg",
+    "SpeakerEncoder",
     "as_channels",
     "deltas",
+    "fingerprint",
     "free_filters",
     "mel_cfg",
     "mel_filters",
     "reach",
+    "vectors",
 ]

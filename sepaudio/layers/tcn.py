@@ -28,14 +28,14 @@ class Place(NamedTuple):
     """One depth of the network: a dilation and, per group of weights, the number that plays."""
 
     dilation: int
+    stack: int
+    first: bool  # of its stack
     input: int
     depthwise: int
     residual: int
     skip: int
     norm: int
     act: int
-    stack: int
-    first: bool  # of its stack
 
 
 def plan(
@@ -90,7 +90,12 @@ def plan(
         return {"none": own, "stack": x, "dilation": r, "both": 0}[sharing]
 
     return tuple(
-        Place(2**x, *(index(group, r, x) for group in GROUPS), stack=r, first=x == 0)
+        Place(
+            dilation=2**x,
+            stack=r,
+            first=x == 0,
+            **{group: index(group, r, x) for group in GROUPS},
+        )
         for r in range(n_repeats)
         for x in range(n_blocks)
     )

@@ -11,7 +11,6 @@ better than the sigmoid; the counts are the same. Its paper's own sizes could no
 
 from dataclasses import dataclass, field, replace
 
-import torch
 from torch import Tensor, nn
 
 from ..context import WHOLE, Context
