@@ -1,6 +1,7 @@
 """The one shared layer module: weights in, tensors through. All models are built from these."""
 
 from .activation import ACTIVATIONS, activation
+from .attention import PoolAttention2d
 from .conv import PictureConv, TimeConv
 from .gated import GatedConv1d, gate
 from .norm import NORMS, ChannelNorm, CumulativeNorm, FixedNorm, GlobalNorm, MaskedBatchNorm, norm
@@ -18,6 +19,7 @@ __all__ = [
     "GlobalNorm",
     "MaskedBatchNorm",
     "PictureConv",
+    "PoolAttention2d",
     "SeparableConv1d",
     "SeparableConv2d",
     "SpatialSeparableConv2d",
