@@ -44,6 +44,8 @@ def _converted(state: Mapping[str, Tensor], name: str, head: str) -> dict[str, T
         expected = registry.create(name, labels=labels, attention=attention).state_dict()
     theirs = {ours: _their_name(ours, head) for ours in expected}
     weights = {key: value for key, value in state.items() if key != "window"}  # a constant here
+    if not weights.get("fbsp.bias", torch.ones(1)).numel():  # one that is switched off
+        del weights["fbsp.bias"]
     return renamed(weights, expected, theirs)
 
 
