@@ -3,9 +3,11 @@
 import laws
 import pytest
 import torch
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from sepaudio.backbones import BACKBONES, ResNet, SeparableTrunk, backbone
+from sepaudio.layers import MaskedBatchNorm, PictureConv
 from sepaudio.models.spectrogram import SpectrogramCfg, SpectrogramClassifier
 
 STAGED = [name for name in BACKBONES if name != "mobilenet_v1"]
@@ -159,3 +161,16 @@ def test_the_separable_trunk_leaves_room_for_attention_in_a_million():
     assert parameters(net) == 916784
     assert parameters(net) + sum(attention) + fifth + 50 * d + 50 <= 1_000_000
     assert macs(net, 3, 341, 394) / 1e6 == pytest.approx(461, abs=0.5)
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_first_weights_keep_the_size_of_gradients(name):
+    net = backbone(name, 3, 0.5)
+    for module in net.modules():
+        if isinstance(module, PictureConv | nn.Conv2d):
+            outputs, _, *kernel = module.weight.shape
+            scale = (2 * module.groups / (outputs * kernel[0] * kernel[1])) ** 0.5
+            assert module.weight.std().item() == pytest.approx(scale, rel=0.3)
+        if isinstance(module, MaskedBatchNorm):
+            assert (module.weight == 1).all()
+            assert not module.bias.any()

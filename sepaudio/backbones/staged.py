@@ -72,7 +72,7 @@ class Staged(nn.Module):
         he_init(self)
 
     def forward(self, picture: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """picture [B, C, F, L], lengths [B] in frames -> [B, D, ceil(F / 32), ceil(L / 32)]."""
+        """picture [B, C, F, L], lengths [B] in frames -> [B, D, ceil(F / s), ceil(L / s)]."""
         x = picture
         for stride, part in zip(self.stage_strides, (self.stem, *self.stages), strict=True):
             x = part(x, lengths)
