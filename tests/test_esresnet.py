@@ -253,3 +253,11 @@ def test_converters_name_what_does_not_fit():
 def test_errors_name_value_and_remedy(call, text):
     with pytest.raises(ValueError, match=re.escape(text)):
         call()
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_exports_at_a_fixed_length(name):
+    model, x = registry.create(name).eval(), laws.noise(1, 700, dtype=torch.float32)
+    program = torch.export.export(model, (x,)).module()
+    with torch.no_grad():
+        laws.close(program(2 * x), model(2 * x))
