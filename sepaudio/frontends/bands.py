@@ -95,7 +95,7 @@ def bands_cfg(preset: str, **changes: Any) -> BandsCfg:
 class Bands(nn.Module):
     """Log-power spectrum [dB] as a picture of several bands.
 
-    Source: Guzhov et al. 2020 (2004.07301), section III.A, with the sizes of the first author's
+    Source: Guzhov et al. 2020 (2004.07301), with the sizes of the first author's
     code (ESResNet, commit 138c073): 1023 of 1025 bins become three bands of 341 rows.
 
     Args:

@@ -29,7 +29,7 @@ class FBSP(nn.Module):
     one, so a frame's place in the signal depends on the length of the whole. The window lies in
     the middle of the transform.
 
-    Source: Guzhov et al. 2021 (2104.11587), section III.A, with the first author's code
+    Source: Guzhov et al. 2021 (2104.11587), with the first author's code
     (ESResNeXt-fbsp, commit 7c1488a) for the normalisation, the framing and the gradients: those of
     m, b and c are each divided by their largest magnitude in every backward pass.
     Differs: a gradient also reaches the waveform, and one that is zero everywhere stays zero

@@ -15,14 +15,13 @@ class PoolAttention2d(nn.Module):
     1x1 convolution and a norm, and a sigmoid. Both convolutions have a bias. A kernel larger than
     the map keeps its outer weights, which then only meet padding.
 
-    Source: Guzhov et al. 2020 (2004.07301), figure 2, with the first author's code.
+    Source: Guzhov et al. 2020 (2004.07301), as in the first author's code.
 
     Args:
         in_channels: of the stage's input.
         out_channels: of its output.
         kernel_size: (frequency, time) of the depthwise convolution, odd numbers.
-        norm_bias: the norm's initial bias; 1 starts with masks about 0.73, which halve a
-            pretrained network's maps less often than 0 with its 0.5.
+        norm_bias: the norm's initial bias: masks start about 0.5 with 0, about 0.73 with 1.
     """
 
     def __init__(
