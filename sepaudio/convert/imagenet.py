@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from ..backbones.resnet import resnet50 as build_resnet50
 from ..backbones.resnet import resnext50_32x4d as build_resnext50_32x4d
+from .names import renamed
 
 STEM = {"stem.conv": "conv1", "stem.norm": "bn1"}
 BLOCK = {
@@ -19,7 +20,6 @@ BLOCK = {
     "shortcut.0": "downsample.0",
     "shortcut.1": "downsample.1",
 }
-COUNTER = "num_batches_tracked"
 
 
 def published_name(name: str) -> str:
@@ -58,27 +58,4 @@ def _resnet(state: Mapping[str, Tensor], build: Callable[[], nn.Module]) -> dict
         expected = build().state_dict()
     theirs = {name: published_name(name) for name in expected}
     trunk = {name: value for name, value in state.items() if not name.startswith("fc.")}
-    for name in theirs.values():
-        if name.endswith(COUNTER):  # files from before torch 0.4.1 have none; inference needs none
-            trunk.setdefault(name, torch.zeros((), dtype=torch.long))
-    known = set(theirs.values())
-    unknown = [name for name in trunk if name not in known]
-    missing = [name for name in theirs.values() if name not in trunk]
-    if unknown or missing:
-        raise ValueError(
-            f"state has {_some(unknown)} unknown and {_some(missing)} missing; "
-            "expected the weights of the published network of this name"
-        )
-    for name, value in expected.items():
-        found = trunk[theirs[name]]
-        if found.shape != value.shape:
-            raise ValueError(
-                f"{theirs[name]} has shape {list(found.shape)}: expected {list(value.shape)}"
-            )
-    return {name: trunk[theirs[name]] for name in expected}
-
-
-def _some(names: list[str]) -> str:
-    """How many names, and the first three."""
-    first = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-    return f"{len(names)} ({first})" if names else "0"
+    return renamed(trunk, expected, theirs)

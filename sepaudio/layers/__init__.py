@@ -1,6 +1,7 @@
 """The one shared layer module: weights in, tensors through. All models are built from these."""
 
 from .activation import ACTIVATIONS, MASKS, activation, masks_of
+from .attention import PoolAttention2d
 from .condition import CONDITIONS, condition
 from .conv import PictureConv, TimeConv
 from .gated import GatedConv1d, gate
@@ -29,6 +30,7 @@ __all__ = [
     "MaskedBatchNorm",
     "PictureConv",
     "Place",
+    "PoolAttention2d",
     "SeparableConv1d",
     "SeparableConv2d",
     "SpatialSeparableConv2d",
