@@ -117,6 +117,7 @@ class ESResNet(nn.Module):
     last band (two of 1,025, three values each) are left out of the picture.
     """
 
+    task = "classification"
     causal = False
     latency = None
     receptive_field = None  # the whole clip
@@ -141,6 +142,7 @@ class ESResNet(nn.Module):
                 )
             he_init(self.attention)
         self.head = nn.Linear(net.out_channels, len(cfg.labels))
+        self.channels = cfg.channels if cfg.channels > 1 else None
         self.sample_rate = cfg.features.sample_rate  # [Hz]
         self.hop = self.frontend.hop  # [samples]
         self.minimum_length = self.frontend.minimum_length  # [samples]; silence fills up to it
