@@ -25,7 +25,7 @@ from sepaudio.data import manifest
 from sepaudio.files import atomic_json
 from sepaudio.training import recipe as recipes
 from sepaudio.training.bank import banks
-from sepaudio.training.run import fit
+from sepaudio.training.classify import fit
 from sepaudio.verbs.evaluate import Track, summarise, tracks
 
 RUNS = Path("runs/speech_music_noise")

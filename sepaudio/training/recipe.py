@@ -71,6 +71,13 @@ class OptimCfg:
         lengths: clip lengths drawn for each batch [s].
         late_frame: end each clip at a random frame of its last half, one for the whole batch
             (the author's rule), so that the network learns to decide at any moment.
+        schedule: "cosine" to zero, or "plateau": halved where validation stands still.
+        valid_every: steps between validations; 0 for none.
+        patience: validations without a better one before the plateau schedule halves.
+        stop_after: validations without a better one before the run ends; 0 for never.
+        keep_best: how many of the best weights are kept; the best of them is the result.
+        accumulate: parts that a batch is learned from, one after the other.
+        precision: Lightning's name of it: "32-true", "bf16-mixed", "16-mixed".
         threads: of the arithmetic on a CPU; a network this small is fastest with one.
         save_every: [s] between checkpoints.
     """
@@ -85,12 +92,26 @@ class OptimCfg:
     ema: float = 0.998
     lengths: tuple[float, ...] = (0.5, 1.0, 2.0)
     late_frame: bool = True
+    schedule: str = "cosine"
+    valid_every: int = 0
+    patience: int = 3
+    stop_after: int = 0
+    keep_best: int = 1
+    accumulate: int = 1
+    precision: str = "32-true"
     threads: int = 1
     save_every: float = 60.0
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.batch < 1:
-            raise ValueError(f"steps={self.steps}, batch={self.batch}: expected at least 1")
+        for name in ("steps", "batch", "patience", "keep_best", "accumulate", "threads"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)}: expected at least 1")
+        if self.schedule not in ("cosine", "plateau"):
+            raise ValueError(f"schedule={self.schedule!r}: expected one of cosine, plateau")
+        if self.schedule == "plateau" and not self.valid_every:
+            raise ValueError(
+                "schedule='plateau' with valid_every=0: give steps between validations"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ import torch
 from .. import hub, registry
 from ..training import recipe as recipes
 from ..training.bank import banks
-from ..training.run import Trained, fit
+from ..training.classify import Trained, fit
 
 
 def train(
