@@ -62,6 +62,15 @@ class Context:
         """
         return y
 
+    def crop(self, y: Tensor, before: int, length: int) -> Tensor:
+        """y [..., T'] -> [..., length], without its first `before` samples.
+
+        Where y is too short, silence follows. In a stream `length` is that of the chunk, and
+        what comes out over all chunks is as long as they are together.
+        """
+        y = y[..., before : before + length]
+        return F.pad(y, (0, length - y.shape[-1]))
+
     def recall(self) -> Tensor | None:
         """What `remember` kept at this place, or None before the first chunk."""
         return None
@@ -166,6 +175,19 @@ class Stream(Context):
         settled = max(y.shape[-1] - n, 0)
         self.remember(y[..., settled:])
         return y[..., :settled]
+
+    def crop(self, y: Tensor, before: int, length: int) -> Tensor:
+        """y [..., T'] -> the samples of it that belong to the signal."""
+        past = self.recall()  # still to drop, owed
+        drop, owed = (before, 0) if past is None else (int(n) for n in past)
+        owed += length
+        dropped = min(drop, y.shape[-1])
+        y = y[..., dropped : dropped + owed]
+        if self.ending:
+            return F.pad(y, (0, owed - y.shape[-1]))
+        left = [drop - dropped, owed - y.shape[-1]]
+        self.remember(torch.tensor(left, dtype=torch.int64))
+        return y
 
     def recall(self) -> Tensor | None:
         """What this place remembers, or None at the start."""

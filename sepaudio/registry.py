@@ -7,6 +7,7 @@ from dataclasses import asdict, fields, is_dataclass, replace
 from difflib import get_close_matches
 from importlib import import_module
 from pkgutil import iter_modules
+from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from torch import nn
@@ -120,6 +121,8 @@ def _fill(cfg_type: type, values: dict[str, Any]) -> Any:
 
 def _revive(hint: Any, value: Any) -> Any:
     """JSON has lists for tuples and objects for cfgs."""
+    if isinstance(hint, UnionType) and isinstance(value, dict):
+        hint = next(kind for kind in get_args(hint) if is_dataclass(kind))
     if is_dataclass(hint) and isinstance(value, dict):
         return _fill(hint, value)  # type: ignore[arg-type]  # a class, as a hint always is
     if get_origin(hint) is tuple and isinstance(value, list):

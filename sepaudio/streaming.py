@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -14,17 +16,23 @@ class Streamer:
     The model keeps nothing, so that one model serves any number of streamers. `state()` and
     `restore()` move a stream to another process, bit for bit.
 
+    Args:
+        model: a causal one.
+        given: what it takes besides the audio, the same for the whole stream: an extractor's
+            embedding [B, E].
+
     Raises:
         ValueError: the model is not causal.
     """
 
-    def __init__(self, model: nn.Module):
+    def __init__(self, model: nn.Module, *given: Any):
         if not model.causal:
             raise ValueError(
                 f"{type(model).__name__} is not causal, so it cannot stream; "
                 "use a causal model such as swishnet_slim"
             )
-        self.model = model
+        self.model, self.given = model, given
+        self._channels: int | None = getattr(model, "channels", None)
         self._stream = Stream()
         self._ended = False
         self._batch: int | None = None
@@ -33,12 +41,16 @@ class Streamer:
     def feed(self, chunk: Tensor) -> Tensor:
         """chunk [B, T], T >= 0 -> the model's outputs that are complete now, [B, ..., L >= 0].
 
+        For a model with channels the chunk is [B, C, T].
+
         Raises:
-            ValueError: wrong rank, another batch size than before, or the stream has ended.
+            ValueError: wrong shape, another batch size than before, or the stream has ended.
         """
-        if chunk.ndim != 2:
+        wanted = () if self._channels is None else (self._channels,)
+        if chunk.shape[1:-1] != wanted or chunk.ndim < 2:
+            axes = ", ".join(["B", *map(str, wanted), "T"])
             raise ValueError(
-                f"chunk has shape {list(chunk.shape)}: expected [B, T]; "
+                f"chunk has shape {list(chunk.shape)}: expected [{axes}]; "
                 "use chunk[None] for one signal"
             )
         if self._ended:
@@ -46,7 +58,7 @@ class Streamer:
         if self._batch not in (None, len(chunk)):
             raise ValueError(f"chunk has batch {len(chunk)}: this stream began with {self._batch}")
         self._batch = len(chunk)
-        y: Tensor = self.model(chunk, self._stream)
+        y: Tensor = self.model(chunk, *self.given, context=self._stream)
         return y
 
     def flush(self) -> Tensor:
@@ -59,7 +71,8 @@ class Streamer:
             raise ValueError("nothing was fed, so there is nothing to flush")
         self._stream.ending = True
         like = next(self.model.parameters())
-        tail = self.feed(like.new_zeros(self._batch, 0))
+        shape = (self._batch, *([] if self._channels is None else [self._channels]), 0)
+        tail = self.feed(like.new_zeros(shape))
         self._ended = True
         return tail
 

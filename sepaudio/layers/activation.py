@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "none": nn.Identity,
@@ -30,3 +31,23 @@ def activation(name: str) -> nn.Module:
     if name not in ACTIVATIONS:
         raise ValueError(f"activation={name!r}: expected one of {', '.join(ACTIVATIONS)}")
     return ACTIVATIONS[name]()
+
+
+MASKS: dict[str, Callable[[Tensor], Tensor]] = {
+    "sigmoid": torch.sigmoid,
+    "relu": torch.relu,
+    "softmax": lambda x: torch.softmax(x, dim=1),
+    "tanh": torch.tanh,
+    "none": lambda x: x,
+}
+
+
+def masks_of(name: str) -> Callable[[Tensor], Tensor]:
+    """From any numbers [B, S, N, L] to masks; softmax shares each point out among the sources.
+
+    Raises:
+        ValueError: no mask has that name; the message lists them.
+    """
+    if name not in MASKS:
+        raise ValueError(f"mask={name!r}: expected one of {', '.join(MASKS)}")
+    return MASKS[name]

@@ -125,16 +125,16 @@ class FixedNorm(nn.Module):
         return (x - self.mean[:, None]) / self.std[:, None]
 
 
-NORMS: dict[str, Callable[[int], nn.Module]] = {
+NORMS: dict[str, Callable[[int, float], nn.Module]] = {
     "global": GlobalNorm,
     "cumulative": CumulativeNorm,
     "channel": ChannelNorm,
-    "batch": MaskedBatchNorm,
+    "batch": lambda channels, _: MaskedBatchNorm(channels),
 }
 
 
-def norm(name: str, channels: int, causal: bool = False) -> nn.Module:
-    """The norm called `name`.
+def norm(name: str, channels: int, causal: bool = False, eps: float = EPS) -> nn.Module:
+    """The norm called `name`; `eps` is added to the variance (batch norm keeps its own, 1e-5).
 
     Raises:
         ValueError: no norm has that name, or it sees the future and `causal` is asked.
@@ -146,4 +146,4 @@ def norm(name: str, channels: int, causal: bool = False) -> nn.Module:
             "norm='global' with causal=True: global norm sees the future; "
             "use 'channel' or 'cumulative'"
         )
-    return NORMS[name](channels)
+    return NORMS[name](channels, eps)

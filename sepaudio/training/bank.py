@@ -67,10 +67,7 @@ def banks(cfg: RecipeCfg, model: Any) -> tuple[Bank, Bank]:
 
 def bank(cfg: DataCfg, frontend: Any, labels: Sequence[str], seed: int, split: str) -> Bank:
     """The bank of one split; read when it is there and was made of the same, else made."""
-    rows = [row for row in manifest.read_all(cfg.manifests, labels) if row.split == split]
-    rows = manifest.allowed(rows, cfg.refused_licenses)
-    rooms = [row for path in cfg.manifests for row in manifest.read(path) if row.kind == "rir"]
-    rooms = manifest.allowed([row for row in rooms if row.split == split], cfg.refused_licenses)
+    rows, rooms = recordings(cfg, labels, split)
     made_of = {
         "fingerprint": manifest.fingerprint([*rows, *rooms]),
         "labels": list(labels),
@@ -82,7 +79,7 @@ def bank(cfg: DataCfg, frontend: Any, labels: Sequence[str], seed: int, split: s
     made_of = json.loads(json.dumps(made_of))
     folder = Path(cfg.bank) / split
     if not _same(folder, made_of):
-        _make(folder, made_of, _Source(rows, rooms, tuple(labels), cfg, frontend, seed))
+        _make(folder, made_of, Source(rows, rooms, tuple(labels), cfg, frontend, seed))
     about = json.loads((folder / "about.json").read_text())
     return Bank(
         features=np.load(folder / "features.npy", mmap_mode="r"),
@@ -92,6 +89,17 @@ def bank(cfg: DataCfg, frontend: Any, labels: Sequence[str], seed: int, split: s
         names=tuple(about["names"]),
         fingerprint=made_of["fingerprint"],
     )
+
+
+def recordings(
+    cfg: DataCfg, labels: Sequence[str], split: str
+) -> tuple[list[Recording], list[Recording]]:
+    """The recordings of a split that may be trained on, and the room responses."""
+    rows = [row for row in manifest.read_all(cfg.manifests, labels) if row.split == split]
+    rooms = [row for path in cfg.manifests for row in manifest.read(path) if row.kind == "rir"]
+    rooms = [row for row in rooms if row.split == split]
+    refused = cfg.refused_licenses
+    return manifest.allowed(rows, refused), manifest.allowed(rooms, refused)
 
 
 MADE_OF = ("refused_licenses", "items", "item_seconds", "machines", "mix", "augment")
@@ -105,7 +113,7 @@ def _same(folder: Path, made_of: dict[str, Any]) -> bool:
     return bool(about["made_of"] == made_of)
 
 
-class _Source:
+class Source:
     """Everything that drawing an item needs; handed to worker processes by fork."""
 
     def __init__(
@@ -158,8 +166,8 @@ class _Source:
                 break
         return clip.copy(), self.origin[which]
 
-    def item(self, index: int) -> Item:
-        """Item `index`."""
+    def clip(self, index: int) -> tuple[Array, NDArray[np.bool_], int, tuple[int, int]]:
+        """Item `index` as it is heard: samples [T], sounding frames, class number, origins."""
         random = np.random.default_rng([self.seed, index])
         label = self.labels[index % len(self.labels)]
         x, origin = self.crop(label, random)
@@ -174,14 +182,14 @@ class _Source:
                 x = add(x, other, random.uniform(low, high))
                 break
         x = degrade(x, self.rate, self.cfg.augment, self.rooms, random)
+        return x, active, self.labels.index(label), (origin, under)
+
+    def item(self, index: int) -> Item:
+        """Item `index` as it is learned from: features [F, L] and the rest of `clip`."""
+        x, active, label, origins = self.clip(index)
         with torch.inference_mode():
             features = self.frontend(torch.from_numpy(x)[None])[0]
-        return (
-            features.numpy().astype(np.float16),
-            active,
-            self.labels.index(label),
-            (origin, under),
-        )
+        return features.numpy().astype(np.float16), active, label, origins
 
 
 def sounding(x: Array, frontend: Any) -> NDArray[np.bool_]:
@@ -195,7 +203,7 @@ def sounding(x: Array, frontend: Any) -> NDArray[np.bool_]:
 
 
 Item = tuple[NDArray[np.float16], NDArray[np.bool_], int, tuple[int, int]]
-_source: _Source | None = None  # a worker's, set by fork
+_source: Source | None = None  # a worker's, set by fork
 
 
 def _chunk(start: int) -> tuple[int, list[Item]]:
@@ -205,7 +213,7 @@ def _chunk(start: int) -> tuple[int, list[Item]]:
     return start, [_source.item(index) for index in range(start, stop)]
 
 
-def _make(folder: Path, made_of: dict[str, Any], source: _Source) -> None:
+def _make(folder: Path, made_of: dict[str, Any], source: Source) -> None:
     from rich.console import Console
     from rich.progress import track
 

@@ -1,0 +1,120 @@
+"""From a recording of a speaker to the vector that stands for the voice: [B, T] -> [B, E].
+
+A vector means something only to the networks that were trained with what made it. So it travels
+as an `Embedding` with the fingerprint of its maker, and an extractor refuses another maker's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from ..context import WHOLE
+from ..layers import TCN, FixedNorm, TCNCfg, TimeConv, pool_time
+from .mel import LogMel, MelCfg, mel_cfg
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """Voices as vectors.
+
+    Attributes:
+        vectors: [B, E]
+        speaker: fingerprint of the front-end that made them; "" if none of ours did.
+    """
+
+    vectors: Tensor
+    speaker: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeakerCfg:
+    """What a learned speaker encoder is made of.
+
+    Attributes:
+        size: length of the vectors (E).
+        features: the log-mel picture; its sample rate is that of the enrollment.
+        tcn: the blocks; they hear the whole recording, so nothing in them needs to be causal.
+    """
+
+    size: int = 100
+    features: MelCfg = field(default_factory=lambda: mel_cfg("librosa", 8000, n_mels=40))
+    tcn: TCNCfg = field(
+        default_factory=lambda: TCNCfg(
+            bottleneck=64, hidden=128, skip=0, n_blocks=5, n_repeats=1, norm="channel"
+        )
+    )
+
+
+class SpeakerEncoder(nn.Module):
+    """Log-mel, a stack of dilated blocks, mean and deviation over time, one linear layer.
+
+    Source: the layout of the learned encoders that followed TseNet's i-vector (Xu et al. 2020,
+    2004.08326; Ge et al. 2020, 2005.04686): trained jointly with the extractor, one vector per
+    recording. Differs: dilated separable blocks instead of their BLSTM or pooled ResNet blocks.
+    """
+
+    def __init__(self, cfg: SpeakerCfg):
+        super().__init__()
+        self.cfg = cfg
+        self.sample_rate = cfg.features.sample_rate  # [Hz]
+        self.frontend = LogMel(cfg.features)
+        self.standardize = FixedNorm(cfg.features.n_mels)
+        self.bottleneck = TimeConv(cfg.features.n_mels, cfg.tcn.bottleneck, 1)
+        self.tcn = TCN(cfg.tcn)
+        self.head = nn.Linear(2 * (cfg.tcn.skip or cfg.tcn.bottleneck), cfg.size)
+
+    def forward(self, enrollment: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """enrollment [B, T], lengths [B] in samples -> vectors [B, E]."""
+        frames = None if lengths is None else self.frontend.frames(lengths)
+        x = self.bottleneck(self.standardize(self.frontend(enrollment, WHOLE, lengths)))
+        x = self.tcn(x, lengths=frames)
+        mean = pool_time(x, "mean", frames)
+        variance = pool_time((x - mean[..., None]).square(), "mean", frames)
+        y: Tensor = self.head(torch.cat([mean, (variance + 1e-5).sqrt()], dim=1))
+        return y
+
+
+def fingerprint(speaker: nn.Module | None) -> str:
+    """Sixteen hexadecimal digits that change with a front-end's settings and weights; "" of None.
+
+    Weights count in float32, so that moving a model to another precision up or device changes
+    nothing.
+    """
+    if speaker is None:
+        return ""
+    digest = hashlib.sha256(repr(speaker.cfg).encode())
+    for name, value in sorted(speaker.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().to("cpu", torch.float32).numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def vectors(
+    embedding: Tensor | Embedding, speaker: nn.Module | None, size: int, batch: int
+) -> Tensor:
+    """The vectors [B, E] of an embedding, after checking that they fit.
+
+    A bare tensor is taken at its word, as training needs it.
+
+    Raises:
+        ValueError: another front-end made the embedding, or it has another shape.
+    """
+    if isinstance(embedding, Embedding):
+        expected = fingerprint(speaker)
+        if embedding.speaker != expected:
+            made, wanted = embedding.speaker or "something else", expected or "no front-end of ours"
+            raise ValueError(
+                f"the embedding was made by {made}: this extractor expects {wanted}; "
+                "enroll the speaker again with this model"
+            )
+        embedding = embedding.vectors
+    if embedding.ndim != 2 or embedding.shape[1] != size or len(embedding) not in (1, batch):
+        raise ValueError(
+            f"embedding has shape {list(embedding.shape)}: expected [{batch}, {size}]; "
+            "use embedding[None] for one speaker"
+        )
+    return embedding

@@ -1,0 +1,227 @@
+"""TseNet: the voice of one speaker out of a mixture, given a recording of that speaker.
+
+Source: Xu, Rao, Chng & Li 2019 (2004.14762): a Conv-TasNet with one mask, told by the speaker's
+i-vector whom to follow. The vector passes a ReLU layer, is repeated over time and concatenated
+to what enters the first block of a stack; that block's residual is the input before it.
+Only the abstract states sizes in public; these are the short-scale branch of the same authors'
+next systems (2004.08326, 2005.04686): sigmoid mask, no skips, biases in encoder and decoder.
+
+Differs: the concatenation is computed as one bias per utterance, which is the same sum
+(`layers.condition`). `tsenet_mitas` shares weights as MiTAS does (1912.03884) and takes vectors
+of 100 numbers.
+"""
+
+from dataclasses import dataclass, field, replace
+
+from torch import Tensor, nn
+
+from ..context import WHOLE, Context
+from ..frontends import (
+    Decoder,
+    Embedding,
+    Encoder,
+    SpeakerCfg,
+    SpeakerEncoder,
+    as_channels,
+    fingerprint,
+    free_filters,
+    mel_cfg,
+    reach,
+    vectors,
+)
+from ..layers import TCN, TCNCfg, TimeConv, mask_time, masks_of, norm
+from ..registry import register
+
+FUSE = ("all", "first")
+DENSE = ("shared", "each", "none")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TseNetCfg:
+    """What an extractor is made of; the papers' letters in brackets.
+
+    Attributes:
+        sample_rate: [Hz]
+        embedding: length of the speaker's vector (E).
+        speaker: the learned front-end that makes it, saved with the model; None where it comes
+            from elsewhere.
+        n_filters: of the encoder (N).
+        kernel_size: of the filters [samples] (L).
+        stride: from frame to frame [samples].
+        pad: edges of the signal, a row of `frontends.filterbank`'s table.
+        encoder_act: activation of the encoder.
+        in_norm: norm of the encoder's output.
+        tcn: the blocks.
+        mask: sigmoid, relu, tanh or none.
+        condition: how vector and features meet, a key of CONDITIONS.
+        fuse_stacks: "all": in the first block of every stack; "first": of the first alone.
+        speaker_dense: ReLU layers on the vector: one "shared" by all, one for "each" stack, "none".
+    """
+
+    sample_rate: int = 8000
+    embedding: int = 400
+    speaker: SpeakerCfg | None = None
+    n_filters: int = 256
+    kernel_size: int = 20
+    stride: int = 10
+    pad: str = "fill"
+    encoder_act: str = "relu"
+    in_norm: str = "channel"
+    tcn: TCNCfg = field(
+        default_factory=lambda: TCNCfg(bottleneck=256, skip=0, n_repeats=4, eps=1e-5)
+    )
+    mask: str = "sigmoid"
+    condition: str = "concat"
+    fuse_stacks: str = "all"
+    speaker_dense: str = "shared"
+
+    def __post_init__(self) -> None:
+        for name, known in (("fuse_stacks", FUSE), ("speaker_dense", DENSE)):
+            if getattr(self, name) not in known:
+                value = getattr(self, name)
+                raise ValueError(f"{name}={value!r}: expected one of {', '.join(known)}")
+        if self.mask == "softmax":
+            raise ValueError("mask='softmax': one mask has nothing to share; use 'sigmoid'")
+        if self.speaker is not None and self.speaker.size != self.embedding:
+            raise ValueError(
+                f"embedding={self.embedding}: expected speaker.size={self.speaker.size}"
+            )
+        if self.speaker is not None and self.speaker.features.sample_rate != self.sample_rate:
+            raise ValueError(
+                f"sample_rate={self.sample_rate}: expected that of the speaker's features, "
+                f"{self.speaker.features.sample_rate}"
+            )
+
+
+_PAPER = TseNetCfg()
+_MITAS = TseNetCfg(embedding=100, tcn=replace(_PAPER.tcn, sharing="mitas"))
+_TINY = TseNetCfg(
+    sample_rate=1000,
+    embedding=4,
+    speaker=SpeakerCfg(
+        size=4,
+        features=mel_cfg("librosa", 1000, n_fft=64, window_length=64, hop=16, n_mels=6),
+        tcn=TCNCfg(bottleneck=5, hidden=6, skip=0, n_blocks=2, n_repeats=1, norm="channel"),
+    ),
+    n_filters=12,
+    kernel_size=8,
+    stride=4,
+    tcn=TCNCfg(bottleneck=6, hidden=10, skip=0, n_blocks=3, n_repeats=2, eps=1e-5),
+)
+
+
+def _causal(cfg: TseNetCfg) -> TseNetCfg:
+    return replace(cfg, tcn=replace(cfg.tcn, causal=True, norm="cumulative"))
+
+
+def _at_16k(cfg: TseNetCfg) -> TseNetCfg:
+    """The same windows in seconds, so the same context and cost per second."""
+    return replace(cfg, sample_rate=16000, kernel_size=2 * cfg.kernel_size, stride=2 * cfg.stride)
+
+
+@register(
+    TseNetCfg,
+    tsenet=_PAPER,
+    tsenet_causal=_causal(_PAPER),
+    tsenet_16k=_at_16k(_PAPER),
+    tsenet_causal_16k=_at_16k(_causal(_PAPER)),
+    tsenet_mitas=_MITAS,
+    tsenet_mitas_causal=_causal(_MITAS),
+    tsenet_mitas_16k=_at_16k(_MITAS),
+    tsenet_mitas_causal_16k=_at_16k(_causal(_MITAS)),
+    tsenet_test=replace(_TINY, speaker_dense="each"),
+    tsenet_causal_test=replace(
+        _causal(_TINY),
+        pad="half",
+        condition="film",
+        tcn=replace(_causal(_TINY).tcn, skip=5, sharing="stack", private=("norm", "act")),
+    ),
+    tsenet_mitas_causal_test=replace(
+        _causal(_TINY),
+        fuse_stacks="first",
+        speaker_dense="none",
+        in_norm="cumulative",
+        mask="relu",
+        tcn=replace(_causal(_TINY).tcn, sharing="mitas", norm="channel"),
+    ),
+)
+class TseNet(nn.Module):
+    """Encoder, a TCN that hears whom to follow, one mask, decoder."""
+
+    task = "extraction"
+    channels = None
+    minimum_length = 1  # [samples]; less than a frame is filled up with silence
+
+    def __init__(self, cfg: TseNetCfg):
+        super().__init__()
+        self.cfg, tcn = cfg, cfg.tcn
+        size = (cfg.n_filters, 1, cfg.kernel_size)
+        self.speaker = None if cfg.speaker is None else SpeakerEncoder(cfg.speaker)
+        self.encoder = Encoder(
+            free_filters(*size), cfg.stride, pad=cfg.pad, bias=True, act=cfg.encoder_act
+        )
+        self.norm = norm(cfg.in_norm, cfg.n_filters, tcn.causal, tcn.eps)
+        self.bottleneck = TimeConv(cfg.n_filters, tcn.bottleneck, 1)
+        self.fused = tuple(range(tcn.n_repeats if cfg.fuse_stacks == "all" else 1))
+        n_dense = {"shared": 1, "each": len(self.fused), "none": 0}[cfg.speaker_dense]
+        self.dense = nn.ModuleList(
+            nn.Sequential(nn.Linear(cfg.embedding, cfg.embedding), nn.ReLU())
+            for _ in range(n_dense)
+        )
+        self.tcn = TCN(tcn, cfg.embedding, cfg.condition, self.fused)
+        self.mask_conv = TimeConv(tcn.skip or tcn.bottleneck, cfg.n_filters, 1)
+        self.mask = masks_of(cfg.mask)
+        self.decoder = Decoder(free_filters(*size), cfg.stride, pad=cfg.pad, bias=True)
+        self.sample_rate = cfg.sample_rate  # [Hz]
+        self.hop = cfg.stride  # [samples]
+        self.embedding_size = cfg.embedding
+        self.causal = tcn.causal
+        self.latency = cfg.kernel_size - 1 if tcn.causal else None  # [samples] of look-ahead
+        frames = self.tcn.receptive_frames
+        endless = {tcn.norm, cfg.in_norm} & {"global", "cumulative"}
+        self.receptive_field = None if endless else reach(frames, cfg.kernel_size, cfg.stride)
+        self.dead_parameters = tuple(f"tcn.{name}" for name in self.tcn.dead_parameters())
+
+    def enroll(self, enrollment: Tensor, lengths: Tensor | None = None) -> Embedding:
+        """enrollment [B, T] at `sample_rate`, lengths [B] in samples -> the speakers' embedding.
+
+        Raises:
+            ValueError: this extractor has no speaker front-end of its own.
+        """
+        if self.speaker is None:
+            raise ValueError(
+                "this extractor has no speaker front-end: expected vectors "
+                f"[B, {self.embedding_size}] from elsewhere"
+            )
+        return Embedding(self.speaker(enrollment, lengths), fingerprint(self.speaker))
+
+    def forward(
+        self,
+        mixture: Tensor,
+        embedding: Tensor | Embedding,
+        context: Context = WHOLE,
+        lengths: Tensor | None = None,
+    ) -> Tensor:
+        """mixture [B, T], embedding [B, E] -> estimate [B, T].
+
+        Args:
+            mixture: at `sample_rate`.
+            embedding: of the speakers to follow, one per mixture or one for all.
+            context: silence around the mixture, or a stream.
+            lengths: [B] in samples; the estimate is zero beyond them.
+
+        Raises:
+            ValueError: wrong shapes, no sample at all, or another front-end's embedding.
+        """
+        x = as_channels(mixture, None, context)
+        v = vectors(embedding, self.speaker, self.embedding_size, len(x))
+        frames = None if lengths is None else self.encoder.frames(lengths)
+        spec = self.encoder(mask_time(x, lengths), context.at("encoder"))
+        y = self.bottleneck(self.norm(spec, context.at("norm"), frames))
+        dense = [layer(v) for layer in self.dense] or [v]
+        heard = {stack: dense[i if len(dense) > 1 else 0] for i, stack in enumerate(self.fused)}
+        y = self.tcn(y, heard, context.at("tcn"), frames)
+        mask = self.mask(self.mask_conv(y))
+        spec = mask_time(spec, frames)  # frames of the padding alone add nothing
+        estimate = self.decoder(mask * spec, x.shape[-1], context.at("decoder"))
+        return mask_time(estimate[:, 0], lengths)
