@@ -38,11 +38,11 @@ def chunks(total, sizes):
                 return
 
 
-def streams_like_whole(model, waveform, sizes, tolerance=None):
+def streams_like_whole(model, waveform, sizes, tolerance=None, given=()):
     """All chunks of a model's stream, and its end, are what the whole signal gives."""
     with torch.no_grad():
-        whole = model(waveform)
-    stream = Streamer(model)
+        whole = model(waveform, *given)
+    stream = Streamer(model, *given)
     heard = [stream.feed(x) for x in waveform.split(list(chunks(waveform.shape[-1], sizes)), -1)]
     close(torch.cat([*heard, stream.flush()], dim=-1), whole, tolerance)
 

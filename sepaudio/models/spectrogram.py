@@ -49,6 +49,8 @@ class SpectrogramCfg:
 class SpectrogramClassifier(nn.Module):
     """One decision per clip, from the mean of the backbone's features over the picture."""
 
+    task = "classification"
+    channels = None
     causal = False
     latency = None
     receptive_field = None  # the whole clip

@@ -83,6 +83,8 @@ class SwishNet(nn.Module):
     streams; `clip` decides once, at the last frame, at a third to a half of the arithmetic.
     """
 
+    task = "classification"
+    channels = None
     causal = True
     dead_parameters: tuple[str, ...] = ()
     minimum_length = 1  # [samples]; less than a frame is filled up with silence

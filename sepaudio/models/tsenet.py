@@ -133,6 +133,7 @@ def _at_16k(cfg: TseNetCfg) -> TseNetCfg:
     tsenet_causal_test=replace(
         _causal(_TINY),
         pad="half",
+        in_norm="cumulative",
         condition="film",
         tcn=replace(_causal(_TINY).tcn, skip=5, sharing="stack", private=("norm", "act")),
     ),
@@ -140,7 +141,6 @@ def _at_16k(cfg: TseNetCfg) -> TseNetCfg:
         _causal(_TINY),
         fuse_stacks="first",
         speaker_dense="none",
-        in_norm="cumulative",
         mask="relu",
         tcn=replace(_causal(_TINY).tcn, sharing="mitas", norm="channel"),
     ),
