@@ -1,0 +1,41 @@
+"""Foreign weights to ours: what a file held -> a model that plays it. No file is read here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import nn
+
+from .asteroid import from_asteroid
+from .torchaudio import from_torchaudio
+
+__all__ = ["CONVERTERS", "Source", "from_asteroid", "from_torchaudio"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A kind of file that weights come in.
+
+    Attributes:
+        build: what the file held -> a model of ours with these weights. Its keyword-only arguments
+            are what such a file does not say: `sample_rate`, `architecture` (the command line's
+            `--to`) and any other plain value (`key=value`).
+        what: for help texts.
+        untrained: parts of the model, by the start of their names, that the file has no weights
+            for, such as the head of a classifier. They must be trained before the model is used.
+    """
+
+    build: Callable[..., nn.Module]
+    what: str
+    untrained: tuple[str, ...] = ()
+
+
+CONVERTERS = {
+    "asteroid": Source(build=from_asteroid, what="a ConvTasNet that asteroid saved or published"),
+    "torchaudio": Source(
+        build=from_torchaudio,
+        what="the state dict of a torchaudio.models.ConvTasNet; say mask=, sample_rate="
+        " and, unless it is of conv_tasnet_base's size, n_blocks=",
+    ),
+}
