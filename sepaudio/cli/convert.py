@@ -20,15 +20,17 @@ def run(arguments: list[str]) -> int:
         f"code when read are refused. Sources: {sources}.",
     )
     parser.add_argument("file", help=".safetensors, .pth, .pt, .bin, .ckpt or .th")
-    parser.add_argument("said", nargs="*", help="what the file does not say, as mask=relu")
     parser.add_argument("--from", dest="source", required=True, help=", ".join(CONVERTERS))
     parser.add_argument("--to", type=str | None, default=None, help="architecture")
     parser.add_argument("--sample-rate", type=int | None, default=None, help="[Hz]")
+    parser.add_argument(
+        "--say", nargs="+", default=[], help="what else the file does not say, as mask=relu"
+    )
     parser.add_argument("-o", "--output", required=True, help="folder to write")
     parser.add_argument("--license", default=UNKNOWN, help="of the weights, such as CC-BY-4.0")
     parser.add_argument("--overwrite", action="store_true", help="replace the folder")
     options = parser.parse_args(arguments)
-    said = dict(map(_pair, options.said))
+    said = dict(map(_pair, options.say))
     for key, value in (("architecture", options.to), ("sample_rate", options.sample_rate)):
         if value is not None:
             said[key] = value

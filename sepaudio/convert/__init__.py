@@ -20,7 +20,7 @@ class Source:
     Attributes:
         build: what the file held -> a model of ours with these weights. Its keyword-only arguments
             are what such a file does not say: `sample_rate`, `architecture` (the command line's
-            `--to`) and any other plain value (`key=value`).
+            `--to`) and any other plain value (its `--say key=value`).
         what: for help texts.
         untrained: parts of the model, by the start of their names, that the file has no weights
             for, such as the head of a classifier. They must be trained before the model is used.
@@ -35,7 +35,7 @@ CONVERTERS = {
     "asteroid": Source(build=from_asteroid, what="a ConvTasNet that asteroid saved or published"),
     "torchaudio": Source(
         build=from_torchaudio,
-        what="the state dict of a torchaudio.models.ConvTasNet; say mask=, sample_rate="
-        " and, unless it is of conv_tasnet_base's size, n_blocks=",
+        what="the state dict of a torchaudio.models.ConvTasNet (--sample-rate, --say mask=, and "
+        "n_blocks= unless it is as deep as conv_tasnet_base)",
     ),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import pickle
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,7 +91,9 @@ def read(path: str | Path) -> dict[str, Any]:
         raise ValueError(f"{name}: expected a file of weights ({suffixes}); rename or convert it")
     try:
         # asteroid notes the version of torch, which is a str of a class of its own.
-        with torch.serialization.safe_globals([torch.torch_version.TorchVersion]):
+        version = torch.torch_version.TorchVersion
+        with warnings.catch_warnings(), torch.serialization.safe_globals([version]):
+            warnings.filterwarnings("ignore", "Detected pickle protocol")  # read, or an error
             held = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
         raise ValueError(
