@@ -5,6 +5,7 @@ The map, in the order in which it reads best:
 - `context`: what lies around the samples at hand; one forward for whole signals and streams
 - `layers`: the one shared layer module; `frontends`: waveform to representation
 - `backbones`, `models`: one family, one paper a file; `registry`: a name is a cfg
+- `convert`: published weights to ours
 - `hub`: a trained model is a folder; `streaming`: audio in pieces
 - `convert`: weights of other packages to models of ours
 - `io`: the only room that touches audio files; `doors`: imports that need care

@@ -30,7 +30,7 @@ def save(model: nn.Module, folder: str | Path, *, card: str, **about: Any) -> Pa
         folder: where to.
         card: Markdown text of README.md: data, licences, command, figures.
         about: plain values that go to config.json: license, trained_on, metrics, seed ...; among
-            them `untrained`, parts by the start of their names, where some are still to be trained.
+            them `untrained`, names of parts, where some are still to be trained.
     """
     from safetensors.torch import save_model
 

@@ -58,7 +58,9 @@ def test_from_recordings_to_published_weights(folder):
     recipe = RECIPE / "swishnet_wide.yaml"
     out = script(folder, "leave_out.py", recipe, "manifest.csv", *tiny, "--folds", 2)
     assert out.count("fold ") == 2
-    assert "before:" in script(folder, "probe.py", recipe, "manifest.csv")
+    out = script(folder, "probe.py", recipe, "manifest.csv", *tiny)
+    whens = [line.split(":")[0] for line in out.splitlines()]
+    assert whens == ["before", "after augmentation", "as drawn in training"]
     shutil.copy(RECIPE / "README.md", folder / "README.md")
     (folder / "weights").mkdir()
     script(folder, "evaluate.py", "manifest.csv", "--publish", "weights", "--into", folder)

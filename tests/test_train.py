@@ -135,6 +135,23 @@ def test_refused_licences_are_not_heard(recipe):
     assert train.fingerprint != free.fingerprint
 
 
+def test_drawn_evenly_the_edge_of_the_band_says_nothing_of_the_class(recipe):
+    """Speech is narrow and music is wide here; every class is as likely in every range."""
+    train, _ = banks(recipe)
+    random = np.random.default_rng(0)
+    labels = np.repeat([0, 1, 2], 2000)
+    edges = random.normal(4000 + 600 * labels, 1500).astype(np.float32)
+    rigged = replace(train, labels=labels, edges=edges)
+    often = rigged.evenly(np.arange(6000))
+    assert often.sum() == pytest.approx(1)
+    assert (np.bincount(labels, often) - 1 / 3).max() < 0.02
+    drawn = random.choice(6000, 60000, p=often)
+    ranges = np.digitize(edges[drawn], [3000, 4000, 5000, 6000])
+    for one in range(5):
+        shares = np.bincount(labels[drawn][ranges == one], minlength=3) / (ranges == one).sum()
+        assert abs(shares - 1 / 3).max() < 0.06
+
+
 def test_what_is_held_out_is_not_learned_from(recipe):
     train, _ = banks(recipe)
     rows = train.without(["speechs/0"])

@@ -1,10 +1,14 @@
-"""Does bandwidth alone give the class away? Before and after the augmentation.
+"""Does bandwidth alone give the class away? Before and after what is done against it.
 
-    python recipes/speech_music_noise/probe.py RECIPE MANIFEST.csv ...
+    python recipes/speech_music_noise/probe.py RECIPE MANIFEST.csv ... [key=value ...]
 
 The probe sees one number of a clip: the upper edge of its band, the highest frequency whose
-long-term power lies within 50 dB of the strongest. It learns, from the training split, which class
-is the likeliest at each of twenty edges, and is judged on the test split. Chance is one in three.
+long-term power lies within 50 dB of the strongest. It learns which class is the likeliest at each
+of twenty edges, and is judged on other clips. Chance is one in three.
+
+Three figures: recordings as they are (learned on the training split, judged on the test split);
+the clips of the bank, after mixing and augmentation (one half against the other); and the same
+clips drawn as often as training draws them.
 """
 
 from __future__ import annotations
@@ -14,70 +18,68 @@ import json
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sepaudio import create, io, metrics
-from sepaudio.data import manifest
-from sepaudio.data.augment import degrade
+from sepaudio.data.augment import band_edge
 from sepaudio.files import atomic_json
 from sepaudio.training import recipe as recipes
+from sepaudio.training.bank import banks, recordings
 
-SECONDS, DROP_DB, BINS = 4.0, 50.0, 20
-
-
-def edge(x: np.ndarray, rate: int) -> float:
-    """Upper edge of the band of a clip [Hz]."""
-    n = 1024
-    frames = x[: len(x) // n * n].reshape(-1, n) * np.hanning(n)
-    power = np.mean(np.abs(np.fft.rfft(frames)) ** 2, axis=0) + 1e-12
-    db = 10 * np.log10(power / power.max())
-    return float(np.flatnonzero(db > -DROP_DB)[-1] * rate / n)
+SECONDS, BINS = 4.0, 20
+Clips = tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float64]]  # edge, class, share
 
 
-def probe(train: list[tuple[float, int]], test: list[tuple[float, int]]) -> tuple[float, ...]:
+def probe(train: Clips, test: Clips, rounds: int = 500) -> tuple[float, float, float]:
     """Balanced accuracy of the likeliest class per bin of edges, with its 95 % interval."""
-    edges = np.array([e for e, _ in train])
+    edges, labels, often = train
     bounds = np.unique(np.quantile(edges, np.linspace(0, 1, BINS + 1)[1:-1]))
-    votes = np.full((len(bounds) + 1, 3), 1e-3)
-    counts = np.bincount([label for _, label in train], minlength=3)
-    for e, label in train:
-        votes[np.searchsorted(bounds, e), label] += 1 / counts[label]
-    said = votes.argmax(axis=1)
-    tables = np.stack(
-        [
-            metrics.confusion(np.array([label]), said[[np.searchsorted(bounds, e)]], 3)
-            for e, label in test
-        ]
-    )
-    figure = metrics.balanced_accuracy
-    return figure(tables.sum(axis=0)), *metrics.bootstrap(tables, figure)
+    votes = np.zeros((len(bounds) + 1, 3))
+    np.add.at(votes, (np.searchsorted(bounds, edges), labels), often)
+    said = (votes / votes.sum(axis=0)).argmax(axis=1)
+    edges, labels, often = test
+    random, found = np.random.default_rng(0), []
+    for _ in range(rounds + 1):
+        rows = random.choice(len(edges), len(edges), p=often / often.sum())
+        table = metrics.confusion(labels[rows], said[np.searchsorted(bounds, edges[rows])], 3)
+        found.append(metrics.balanced_accuracy(table.astype(np.float64)))
+    low, high = np.quantile(found[1:], [0.025, 0.975])
+    return float(np.mean(found)), float(low), float(high)
+
+
+def raw(cfg: recipes.RecipeCfg, labels: tuple[str, ...], rate: int, split: str) -> Clips:
+    """The recordings of a split, as they are."""
+    edges, classes = [], []
+    for row in recordings(cfg.data, labels, split)[0]:
+        x = io.read(row.path, rate)[0][: round(SECONDS * rate)]
+        if len(x) >= 2048 and np.abs(x).max() > 0:
+            edges.append(band_edge(x, rate))
+            classes.append(labels.index(row.kind))
+    return np.array(edges, np.float32), np.array(classes), np.full(len(edges), 1 / len(edges))
 
 
 def main() -> None:
-    """Print and write both figures."""
+    """Print and write the three figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("recipe", type=Path)
-    parser.add_argument("manifests", nargs="+", type=Path)
+    parser.add_argument("arguments", nargs="+", help="manifests (CSV) and key=value")
     options = parser.parse_args()
-    overrides = [f"data.manifests={json.dumps([str(m.resolve()) for m in options.manifests])}"]
+    manifests = [str(Path(a).resolve()) for a in options.arguments if "=" not in a]
+    overrides = [f"data.manifests={json.dumps(manifests)}"]
+    overrides += [a for a in options.arguments if "=" in a]
     cfg = recipes.read(options.recipe, overrides)
     model = create(cfg.architecture)
-    labels, rate = model.labels, model.sample_rate
-    rows = manifest.allowed(
-        manifest.read_all(cfg.data.manifests, labels), cfg.data.refused_licenses
-    )
-    found: dict[str, dict[str, list[tuple[float, int]]]] = {
-        when: {"train": [], "test": []} for when in ("before", "after")
-    }
-    for number, row in enumerate(r for r in rows if r.split != "valid"):
-        x = io.read(row.path, rate)[0][: round(SECONDS * rate)]
-        if len(x) < 2048 or np.abs(x).max() == 0:
-            continue
-        random = np.random.default_rng([cfg.seed, number])
-        label = labels.index(row.kind)
-        found["before"][row.split].append((edge(x, rate), label))
-        y = degrade(x, rate, cfg.data.augment, [], random)
-        found["after"][row.split].append((edge(y, rate), label))
-    figures = {when: probe(parts["train"], parts["test"]) for when, parts in found.items()}
+    labels, rate = tuple(model.labels), int(model.sample_rate)
+    figures = {"before": probe(raw(cfg, labels, rate, "train"), raw(cfg, labels, rate, "test"))}
+    bank, _ = banks(cfg, model)
+    rows = np.arange(len(bank.labels))
+    for when, often in (
+        ("after augmentation", np.full(len(rows), 1 / len(rows))),
+        ("as drawn in training", bank.evenly(rows)),
+    ):
+        half = len(rows) // 2
+        parts = [(bank.edges[r], bank.labels[r], often[r]) for r in (rows[:half], rows[half:])]
+        figures[when] = probe(parts[0], parts[1])
     for when, (accuracy, low, high) in figures.items():
         print(f"{when}: {100 * accuracy:.1f} % ({100 * low:.1f} to {100 * high:.1f})")
     Path("runs/speech_music_noise").mkdir(parents=True, exist_ok=True)

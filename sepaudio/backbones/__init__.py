@@ -5,8 +5,15 @@ from collections.abc import Callable
 from torch import nn
 
 from .mobilenet import MobileNetV1
+from .resnet import ResNet, resnet50, resnext50_32x4d
+from .separable import SeparableTrunk
 
-BACKBONES: dict[str, Callable[..., nn.Module]] = {"mobilenet_v1": MobileNetV1}
+BACKBONES: dict[str, Callable[..., nn.Module]] = {
+    "mobilenet_v1": MobileNetV1,
+    "resnet50": resnet50,
+    "resnext50_32x4d": resnext50_32x4d,
+    "separable": SeparableTrunk,
+}
 
 
 def backbone(name: str, in_channels: int, multiplier: float) -> nn.Module:
@@ -20,4 +27,4 @@ def backbone(name: str, in_channels: int, multiplier: float) -> nn.Module:
     return BACKBONES[name](in_channels, multiplier)
 
 
-__all__ = ["BACKBONES", "MobileNetV1", "backbone"]
+__all__ = ["BACKBONES", "MobileNetV1", "ResNet", "SeparableTrunk", "backbone"]

@@ -6,6 +6,7 @@ Source: Howard et al. 2017 (1704.04861), table 1; the width multiplier of sectio
 from torch import Tensor, nn
 
 from ..layers import MaskedBatchNorm, PictureConv, SeparableConv2d, activation, mask_time
+from .staged import he_init, scaled
 
 # (channels, stride) of the thirteen separable layers
 V1 = (
@@ -38,7 +39,7 @@ class MobileNetV1(nn.Module):
 
     def __init__(self, in_channels: int = 3, multiplier: float = 1.0, act: str = "relu6"):
         super().__init__()
-        first, *widths = (max(8, round(c * multiplier / 8) * 8) for c in (32, *(c for c, _ in V1)))
+        first, *widths = (scaled(c, multiplier) for c in (32, *(c for c, _ in V1)))
         self.stem = PictureConv(in_channels, first, 3, 2, bias=False)
         self.stem_after = _norm_act(first, act)
         self.blocks, self.afters = nn.ModuleList(), nn.ModuleList()
@@ -52,10 +53,7 @@ class MobileNetV1(nn.Module):
             self.afters.append(_norm_act(out, act))
             channels = out
         self.out_channels = channels
-        for module in self.modules():
-            if isinstance(module, PictureConv | nn.Conv2d):
-                fan_out = module.weight[0, 0].numel() * module.weight.shape[0] / module.groups
-                nn.init.normal_(module.weight, std=(2 / fan_out) ** 0.5)  # He et al. 2015
+        he_init(self)
 
     def forward(self, picture: Tensor, lengths: Tensor | None = None) -> Tensor:
         """picture [B, C, F, L], lengths [B] in frames -> [B, D, ceil(F / 32), ceil(L / 32)].

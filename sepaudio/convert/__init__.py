@@ -8,9 +8,18 @@ from dataclasses import dataclass
 from torch import nn
 
 from .asteroid import from_asteroid
+from .esresnet import from_esresnet
+from .imagenet import from_imagenet
 from .torchaudio import from_torchaudio
 
-__all__ = ["CONVERTERS", "Source", "from_asteroid", "from_torchaudio"]
+__all__ = [
+    "CONVERTERS",
+    "Source",
+    "from_asteroid",
+    "from_esresnet",
+    "from_imagenet",
+    "from_torchaudio",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,8 +31,8 @@ class Source:
             are what such a file does not say: `sample_rate`, `architecture` (the command line's
             `--to`) and any other plain value (its `--say key=value`).
         what: for help texts.
-        untrained: parts of the model, by the start of their names, that the file has no weights
-            for, such as the head of a classifier. They must be trained before the model is used.
+        untrained: parts that the file has no weights for, such as the head of a classifier; those
+            that the model has. They must be trained before it is used.
     """
 
     build: Callable[..., nn.Module]
@@ -37,5 +46,15 @@ CONVERTERS = {
         build=from_torchaudio,
         what="the state dict of a torchaudio.models.ConvTasNet (--sample-rate, --say mask=, and "
         "n_blocks= unless it is as deep as conv_tasnet_base)",
+    ),
+    "esresnet": Source(
+        build=from_esresnet,
+        what="the authors' ESResNet, with attention or not, or ESResNe(X)t-fbsp (--say labels=, "
+        "channels=)",
+    ),
+    "imagenet": Source(
+        build=from_imagenet,
+        what="a ResNet-50 or ResNeXt-50 of torchvision or timm as the start of a classifier (--to)",
+        untrained=("attention", "head"),
     ),
 }

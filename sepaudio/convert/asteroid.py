@@ -12,7 +12,7 @@ from torch import nn
 
 from ..layers import TCNCfg
 from ..models.convtasnet import ConvTasNet, ConvTasNetCfg
-from .names import load_renamed
+from .names import renamed
 
 KEYS = ("model_name", "model_args", "state_dict")
 DEFAULTS: dict[str, Any] = {  # of the class there; what a pack leaves out is this
@@ -52,34 +52,44 @@ ACTS = {
     **{name: name for name in ("relu", "prelu", "leaky_relu", "sigmoid", "tanh", "gelu", "swish")},
     "linear": "none",
 }
-BLOCK = r"masker\.TCN\.(\d+)\.shared_block"
-
-
-def _norm(theirs: str, ours: str) -> dict[str, str]:
-    """Rules for a norm: gamma and beta are weight and bias; batch norm has our names."""
-    return {
-        rf"{theirs}\.gamma": f"{ours}.weight",
-        rf"{theirs}\.beta": f"{ours}.bias",
-        rf"{theirs}\.(?P<leaf>\w+)": rf"{ours}.\g<leaf>",
-    }
-
-
-RULES = {
-    r"(encoder|decoder)\.filterbank\._filters": r"\1.filters",
-    r"enc_activation\.(\w+)": r"encoder.act.\1",
-    **_norm(r"masker\.bottleneck\.0", "norm"),
-    r"masker\.bottleneck\.1\.(\w+)": r"bottleneck.\1",
-    rf"{BLOCK}\.0\.(\w+)": r"tcn.inputs.\1.\2",
-    rf"{BLOCK}\.1\.(\w+)": r"tcn.acts_in.\1.\2",
-    **_norm(rf"{BLOCK}\.2", r"tcn.norms_in.\1"),
-    rf"{BLOCK}\.3\.(?:0\.)?(\w+)": r"tcn.depthwise.\1.\2",  # .0 where causal: conv, then chop
-    rf"{BLOCK}\.4\.(\w+)": r"tcn.acts_out.\1.\2",
-    **_norm(rf"{BLOCK}\.5", r"tcn.norms_out.\1"),
-    r"masker\.TCN\.(\d+)\.res_conv\.(\w+)": r"tcn.residuals.\1.\2",
-    r"masker\.TCN\.(\d+)\.skip_conv\.(\w+)": r"tcn.skips.\1.\2",
-    r"masker\.mask_net\.0\.(\w+)": r"mask_act.\1",
-    r"masker\.mask_net\.1\.(\w+)": r"mask_conv.\1",
+GREEK = {"weight": "gamma", "bias": "beta"}
+PLACES = {
+    "encoder.filters": "encoder.filterbank._filters",
+    "decoder.filters": "decoder.filterbank._filters",
+    "encoder.act": "enc_activation",
+    "norm": "masker.bottleneck.0",
+    "bottleneck": "masker.bottleneck.1",
+    "mask_act": "masker.mask_net.0",
+    "mask_conv": "masker.mask_net.1",
 }
+BLOCK = {
+    "inputs": "shared_block.0",
+    "acts_in": "shared_block.1",
+    "norms_in": "shared_block.2",
+    "depthwise": "shared_block.3",
+    "acts_out": "shared_block.4",
+    "norms_out": "shared_block.5",
+    "residuals": "res_conv",
+    "skips": "skip_conv",
+}
+
+
+def their_name(name: str, tcn: TCNCfg) -> str:
+    """asteroid's name of a weight of ours.
+
+    >>> their_name("tcn.norms_in.3.weight", TCNCfg())
+    'masker.TCN.3.shared_block.2.gamma'
+    """
+    if name in PLACES:
+        return PLACES[name]
+    place, _, leaf = name.rpartition(".")
+    if "norm" in place and tcn.norm != "batch":
+        leaf = GREEK[leaf]
+    if place in PLACES:
+        return f"{PLACES[place]}.{leaf}"
+    _, group, number = place.split(".")
+    chopped = ".0" if group == "depthwise" and tcn.causal else ""  # a convolution, then a chop
+    return f"masker.TCN.{number}.{BLOCK[group]}{chopped}.{leaf}"
 
 
 def from_asteroid(pack: dict[str, Any], *, sample_rate: int | None = None) -> nn.Module:
@@ -104,7 +114,9 @@ def from_asteroid(pack: dict[str, Any], *, sample_rate: int | None = None) -> nn
         if not isinstance(pack[key], dict):
             raise ValueError(f"{key} is a {type(pack[key]).__name__}: expected a dict")
     model = ConvTasNet(_cfg(pack["model_args"], sample_rate))
-    load_renamed(model, pack["state_dict"], RULES)
+    expected = model.state_dict()
+    theirs = {name: their_name(name, model.cfg.tcn) for name in expected}
+    model.load_state_dict(renamed(pack["state_dict"], expected, theirs))
     return model
 
 

@@ -1,56 +1,51 @@
-"""Foreign names of weights to ours, by rules, and nothing lost on the way."""
+"""A state dict under other names, checked tensor by tensor."""
 
-from __future__ import annotations
-
-import re
 from collections.abc import Mapping
-from typing import Any
 
-from torch import Tensor, nn
+import torch
+from torch import Tensor
 
-SHOWN = 3  # names in a message
+COUNTER = "num_batches_tracked"
 
 
-def load_renamed(model: nn.Module, state: Mapping[str, Any], rules: Mapping[str, str]) -> None:
-    """Load foreign weights into a model.
+def renamed(
+    state: Mapping[str, Tensor], expected: Mapping[str, Tensor], theirs: Mapping[str, str]
+) -> dict[str, Tensor]:
+    """The tensors of `state` under our names.
 
     Args:
-        model: takes them; every weight of its own must be among them.
-        state: foreign name to tensor.
-        rules: pattern of a whole foreign name to our name, as `re.sub` takes them.
+        state: published tensors.
+        expected: ours, of which only the shapes are looked at.
+        theirs: the published name of each of ours.
 
     Raises:
-        ValueError: a weight is missing, unknown or of another shape; the message names it.
+        ValueError: a tensor is missing, unknown or of another shape; the message names it.
     """
-    wanted = model.state_dict()
-    theirs = {ours_of(name, rules) or name: name for name in state}
-    unknown = [name for ours, name in theirs.items() if ours not in wanted]
-    missing = [name for name in wanted if name not in theirs]
+    state = dict(state)
+    for name in theirs.values():
+        if name.endswith(COUNTER):  # files from before torch 0.4.1 have none; inference needs none
+            state.setdefault(name, torch.zeros((), dtype=torch.long))
+    known = set(theirs.values())
+    unknown = [name for name in state if name not in known]
+    missing = [name for name in theirs.values() if name not in state]
     if unknown or missing:
         raise ValueError(
-            f"weights do not fit {type(model).__name__}: unknown are {_some(unknown)}, missing "
-            f"are {_some(missing)} (our names); expected those of the whole network, all of it"
+            f"state has {_some(unknown)} unknown and {_some(missing)} missing; "
+            "expected the weights of the published network of this name"
         )
-    for ours, name in theirs.items():
-        value = state[name]
-        if not isinstance(value, Tensor) or value.shape != wanted[ours].shape:
-            shape = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
-            raise ValueError(f"{name} has shape {shape}: expected {list(wanted[ours].shape)}")
-    model.load_state_dict({ours: state[name] for ours, name in theirs.items()})
-
-
-def ours_of(name: str, rules: Mapping[str, str]) -> str | None:
-    r"""Our name of a foreign weight; None where no rule has one.
-
-    >>> ours_of("TCN.3.skip_conv.bias", {r"TCN\.(\d+)\.skip_conv\.(\w+)": r"skips.\1.\2"})
-    'skips.3.bias'
-    """
-    for pattern, ours in rules.items():
-        if found := re.fullmatch(pattern, name):
-            return found.expand(ours)
-    return None
+    for name, value in expected.items():
+        found = state[theirs[name]]
+        if not isinstance(found, Tensor):
+            kind = type(found).__name__
+            raise ValueError(f"{theirs[name]} is a {kind}: expected a tensor; save it again")
+        if found.shape != value.shape:
+            raise ValueError(
+                f"{theirs[name]} has shape {list(found.shape)}: expected {list(value.shape)}"
+            )
+    return {name: state[theirs[name]] for name in expected}
 
 
 def _some(names: list[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return (", ".join(names[:SHOWN]) or "none") + more
+    """How many names, and the first three."""
+    first = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    return f"{len(names)} ({first})" if names else "0"

@@ -13,26 +13,43 @@ from torch import Tensor, nn
 
 from ..layers import TCNCfg
 from ..models.convtasnet import ConvTasNet, ConvTasNetCfg
-from .names import load_renamed
+from .names import renamed
 
 MASKS = ("relu", "sigmoid")
 BASE = (8, 3)  # blocks a stack and stacks of conv_tasnet_base
-BLOCK = r"mask_generator\.conv_layers\.(\d+)"
-RULES = {
-    r"(encoder|decoder)\.weight": r"\1.filters",
-    r"mask_generator\.input_norm\.(\w+)": r"norm.\1",
-    r"mask_generator\.input_conv\.(\w+)": r"bottleneck.\1",
-    rf"{BLOCK}\.conv_layers\.0\.(\w+)": r"tcn.inputs.\1.\2",
-    rf"{BLOCK}\.conv_layers\.1\.(\w+)": r"tcn.acts_in.\1.\2",
-    rf"{BLOCK}\.conv_layers\.2\.(\w+)": r"tcn.norms_in.\1.\2",
-    rf"{BLOCK}\.conv_layers\.3\.(\w+)": r"tcn.depthwise.\1.\2",
-    rf"{BLOCK}\.conv_layers\.4\.(\w+)": r"tcn.acts_out.\1.\2",
-    rf"{BLOCK}\.conv_layers\.5\.(\w+)": r"tcn.norms_out.\1.\2",
-    rf"{BLOCK}\.res_out\.(\w+)": r"tcn.residuals.\1.\2",
-    rf"{BLOCK}\.skip_out\.(\w+)": r"tcn.skips.\1.\2",
-    r"mask_generator\.output_prelu\.(\w+)": r"mask_act.\1",
-    r"mask_generator\.output_conv\.(\w+)": r"mask_conv.\1",
+PLACES = {
+    "encoder.filters": "encoder.weight",
+    "decoder.filters": "decoder.weight",
+    "norm": "mask_generator.input_norm",
+    "bottleneck": "mask_generator.input_conv",
+    "mask_act": "mask_generator.output_prelu",
+    "mask_conv": "mask_generator.output_conv",
 }
+BLOCK = {
+    "inputs": "conv_layers.0",
+    "acts_in": "conv_layers.1",
+    "norms_in": "conv_layers.2",
+    "depthwise": "conv_layers.3",
+    "acts_out": "conv_layers.4",
+    "norms_out": "conv_layers.5",
+    "residuals": "res_out",
+    "skips": "skip_out",
+}
+
+
+def their_name(name: str) -> str:
+    """torchaudio's name of a weight of ours.
+
+    >>> their_name("tcn.skips.3.bias")
+    'mask_generator.conv_layers.3.skip_out.bias'
+    """
+    if name in PLACES:
+        return PLACES[name]
+    place, _, leaf = name.rpartition(".")
+    if place in PLACES:
+        return f"{PLACES[place]}.{leaf}"
+    _, group, number = place.split(".")
+    return f"mask_generator.conv_layers.{number}.{BLOCK[group]}.{leaf}"
 
 
 def from_torchaudio(
@@ -92,11 +109,11 @@ def from_torchaudio(
         ),
         mask=mask,
     )
-    last = f"mask_generator.conv_layers.{depth - 1}.res_out"
-    dead = {f"{last}.weight": torch.zeros(bottleneck, hidden, 1)}
-    dead[f"{last}.bias"] = torch.zeros(bottleneck)
     model = ConvTasNet(cfg)
-    load_renamed(model, {**dead, **state}, RULES)
+    ours = model.state_dict()
+    dead = {name: torch.zeros_like(ours.pop(name)) for name in model.dead_parameters}
+    theirs = {name: their_name(name) for name in ours}
+    model.load_state_dict({**renamed(state, ours, theirs), **dead})
     return model
 
 

@@ -99,6 +99,16 @@ def equalise(x: Array, sample_rate: int, most_db: float, random: Random) -> Arra
     return shape_spectrum(x, sample_rate, anchors, gains.astype(np.float32))
 
 
+def band_edge(x: Array, sample_rate: int, drop_db: float = 50.0) -> float:
+    """Highest frequency whose long-term power lies within `drop_db` of the strongest [Hz]."""
+    n = 1024
+    x = np.pad(x, (0, max(n - len(x), 0)))
+    frames = x[: len(x) // n * n].reshape(-1, n) * np.hanning(n)
+    power = np.mean(np.abs(np.fft.rfft(frames)) ** 2, axis=0)
+    loud = np.flatnonzero(power > power.max() * 10 ** (-drop_db / 10))
+    return float(loud[-1] * sample_rate / n) if len(loud) else 0.0
+
+
 def low_pass(x: Array, sample_rate: int, cutoff: float, slope_db: float = 72.0) -> Array:
     """x without what lies above `cutoff` [Hz], falling by `slope_db` per octave."""
     edge = min(cutoff, sample_rate / 2 - 1)
@@ -210,7 +220,7 @@ def _ring(pulses: Array, sample_rate: int, random: Random) -> Array:
 def degrade(
     x: Array, sample_rate: int, cfg: AugmentCfg, responses: Sequence[Array], random: Random
 ) -> Array:
-    """x through room, response, noise floor, band limit, codec, overload and level, each by chance.
+    """x through room, response, noise floor, codec, overload, band limit and level, each by chance.
 
     The order is that of the world: the room, the microphone, the recorder, the line, the player.
     """
@@ -226,11 +236,11 @@ def degrade(
         x = equalise(x, sample_rate, cfg.tilt_db, random)
     if random.random() < cfg.hiss:
         x = add(x, coloured_noise(len(x), random), random.uniform(*cfg.hiss_db))
-    if random.random() < cfg.narrow:
-        x = low_pass(x, sample_rate, random.uniform(*cfg.cutoff), random.uniform(24, 150))
     if random.random() < cfg.code:
         x = round_trip(x, sample_rate, cfg, random)
     if random.random() < cfg.clip and (peak := float(np.abs(x).max())) > 0:
         limit = random.uniform(0.1, 0.5) * peak
         x = x.clip(-limit, limit)
+    if random.random() < cfg.narrow:  # last, or the noise of codecs would fill the band again
+        x = low_pass(x, sample_rate, random.uniform(*cfg.cutoff), random.uniform(24, 150))
     return at_level(x, random.uniform(*cfg.level_db))

@@ -1,17 +1,24 @@
 """Waveform to representation, and back where it can be inverted."""
 
+from .bands import Bands, BandsCfg, bands_cfg
+from .fbsp import FBSP, norm_penalty
 from .filterbank import PADS, Decoder, Encoder, as_channels, free_filters, reach
 from .mel import MFCC, PRESETS, Deltas, LogMel, MelCfg, deltas, mel_cfg, mel_filters
+from .picture import DeltaMFCC
 from .speaker import Embedding, SpeakerCfg, SpeakerEncoder, fingerprint, vectors
 from .stft import STFT, WINDOWS
 
 __all__ = [
+    "FBSP",
     "MFCC",
     "PADS",
     "PRESETS",
     "STFT",
     "WINDOWS",
+    "Bands",
+    "BandsCfg",
     "Decoder",
+    "DeltaMFCC",
     "Deltas",
     "Embedding",
     "Encoder",
@@ -20,11 +27,13 @@ __all__ = [
     "SpeakerCfg",
     "SpeakerEncoder",
     "as_channels",
+    "bands_cfg",
     "deltas",
     "fingerprint",
     "free_filters",
     "mel_cfg",
     "mel_filters",
+    "norm_penalty",
     "reach",
     "vectors",
 ]

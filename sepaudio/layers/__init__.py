@@ -1,11 +1,14 @@
 """The one shared layer module: weights in, tensors through. All models are built from these."""
 
 from .activation import ACTIVATIONS, MASKS, activation, masks_of
+from .attention import PoolAttention2d
 from .condition import CONDITIONS, condition
 from .conv import PictureConv, TimeConv
 from .gated import GatedConv1d, gate
+from .inverted import InvertedResidual, SqueezeExcite
 from .norm import NORMS, ChannelNorm, CumulativeNorm, FixedNorm, GlobalNorm, MaskedBatchNorm, norm
 from .pool import POOLS, mask_time, pool_time
+from .residual import Bottleneck
 from .separable import SeparableConv1d, SeparableConv2d, SpatialSeparableConv2d
 from .tcn import SHARING, TCN, Place, TCNCfg, plan
 
@@ -17,17 +20,21 @@ __all__ = [
     "POOLS",
     "SHARING",
     "TCN",
+    "Bottleneck",
     "ChannelNorm",
     "CumulativeNorm",
     "FixedNorm",
     "GatedConv1d",
     "GlobalNorm",
+    "InvertedResidual",
     "MaskedBatchNorm",
     "PictureConv",
     "Place",
+    "PoolAttention2d",
     "SeparableConv1d",
     "SeparableConv2d",
     "SpatialSeparableConv2d",
+    "SqueezeExcite",
     "TCNCfg",
     "TimeConv",
     "activation",

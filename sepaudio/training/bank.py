@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from .. import io
 from ..data import manifest
-from ..data.augment import Array, Random, add, degrade, machine_noise, rms
+from ..data.augment import Array, Random, add, band_edge, degrade, machine_noise, rms
 from ..data.manifest import Recording
 from ..files import atomic_folder
 from .recipe import DataCfg, RecipeCfg
@@ -37,6 +37,7 @@ class Bank:
         active: [N, L] whether something was sounding in the clip itself, before anything was
             laid under it: a pause between words is not learned from as speech.
         labels: [N] class numbers.
+        edges: [N] upper edge of the band [Hz].
         origins: [N, 2] of the clip and of what was laid under it, -1 for nothing; numbers
             into `names`.
         names: of the origins.
@@ -46,6 +47,7 @@ class Bank:
     features: NDArray[np.float16]
     active: NDArray[np.bool_]
     labels: NDArray[np.int64]
+    edges: NDArray[np.float32]
     origins: NDArray[np.int64]
     names: tuple[str, ...]
     fingerprint: str
@@ -54,6 +56,21 @@ class Bank:
         """Indices of the items in which no origin of `held_out` is heard."""
         gone = [self.names.index(name) for name in held_out if name in self.names]
         return np.flatnonzero(~np.isin(self.origins, gone).any(axis=1))
+
+    def evenly(self, usable: NDArray[np.int64], bins: int = 20, most: float = 5.0) -> NDArray[Any]:
+        """How often to draw each of `usable`, so that the band's edge says nothing of the class.
+
+        In each of `bins` equally full ranges of edges every class is drawn as often; an item at
+        most `most` times as often as the average one.
+        """
+        edges, labels = self.edges[usable], self.labels[usable]
+        bounds = np.unique(np.quantile(edges, np.linspace(0, 1, bins + 1)[1:-1]))
+        here = np.searchsorted(bounds, edges)
+        counts = np.zeros((len(bounds) + 1, int(labels.max()) + 1))
+        np.add.at(counts, (here, labels), 1)
+        share = counts.sum(axis=1, keepdims=True) / counts.clip(1) / counts.shape[1]
+        weights = share[here, labels].clip(max=most)
+        return np.asarray(weights / weights.sum())
 
 
 def banks(cfg: RecipeCfg, model: Any) -> tuple[Bank, Bank]:
@@ -73,6 +90,7 @@ def bank(cfg: DataCfg, frontend: Any, labels: Sequence[str], seed: int, split: s
         "labels": list(labels),
         "features": asdict(frontend.cfg),
         "kind": type(frontend).__name__,
+        "version": VERSION,
         "seed": seed,
         **{key: value for key, value in asdict(cfg).items() if key in MADE_OF},
     }
@@ -85,6 +103,7 @@ def bank(cfg: DataCfg, frontend: Any, labels: Sequence[str], seed: int, split: s
         features=np.load(folder / "features.npy", mmap_mode="r"),
         active=np.load(folder / "active.npy"),
         labels=np.load(folder / "labels.npy"),
+        edges=np.load(folder / "edges.npy"),
         origins=np.load(folder / "origins.npy"),
         names=tuple(about["names"]),
         fingerprint=made_of["fingerprint"],
@@ -102,6 +121,7 @@ def recordings(
     return manifest.allowed(rows, refused), manifest.allowed(rooms, refused)
 
 
+VERSION = 2  # raise it when the same settings begin to give other clips
 MADE_OF = ("refused_licenses", "items", "item_seconds", "machines", "mix", "augment")
 
 
@@ -185,11 +205,12 @@ class Source:
         return x, active, self.labels.index(label), (origin, under)
 
     def item(self, index: int) -> Item:
-        """Item `index` as it is learned from: features [F, L] and the rest of `clip`."""
+        """Item `index` as it is learned from: features [F, L], and its band's edge [Hz]."""
         x, active, label, origins = self.clip(index)
+        edge = band_edge(x, self.rate)
         with torch.inference_mode():
             features = self.frontend(torch.from_numpy(x)[None])[0]
-        return features.numpy().astype(np.float16), active, label, origins
+        return features.numpy().astype(np.float16), active, label, edge, origins
 
 
 def sounding(x: Array, frontend: Any) -> NDArray[np.bool_]:
@@ -202,7 +223,7 @@ def sounding(x: Array, frontend: Any) -> NDArray[np.bool_]:
     return np.asarray(power > power.max() * 10**-3.5)
 
 
-Item = tuple[NDArray[np.float16], NDArray[np.bool_], int, tuple[int, int]]
+Item = tuple[NDArray[np.float16], NDArray[np.bool_], int, float, tuple[int, int]]
 _source: Source | None = None  # a worker's, set by fork
 
 
@@ -223,6 +244,7 @@ def _make(folder: Path, made_of: dict[str, Any], source: Source) -> None:
     labels = np.zeros(n, dtype=np.int64)
     origins = np.zeros((n, 2), dtype=np.int64)
     active = np.zeros((n, first.shape[-1]), dtype=np.bool_)
+    edges = np.zeros(n, dtype=np.float32)
     starts = range(0, n, CHUNK)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with atomic_folder(folder, overwrite=True) as new:
@@ -234,10 +256,11 @@ def _make(folder: Path, made_of: dict[str, Any], source: Source) -> None:
             console = Console(stderr=True)
             for start, items in track(results, "augment", len(starts), console=console):
                 for i, item in enumerate(items, start):
-                    features[i], active[i], labels[i], origins[i] = item
+                    features[i], active[i], labels[i], edges[i], origins[i] = item
         features.flush()
         np.save(new / "active.npy", active)
         np.save(new / "labels.npy", labels)
+        np.save(new / "edges.npy", edges)
         np.save(new / "origins.npy", origins)
         about = {"made_of": made_of, "names": list(source.names)}
         (new / "about.json").write_text(json.dumps(about, indent=2) + "\n")

@@ -47,10 +47,11 @@ def batch_at(bank: Bank, usable: NDArray[np.int64], cfg: OptimCfg, fps: float, s
 
     A label of -1 is not learned from: hardly anything sounds in that clip.
     """
+    often = bank.evenly(usable)
 
     def draw(step: int) -> tuple[Tensor, Tensor]:
         random = np.random.default_rng([seed, step])
-        rows = np.sort(random.choice(usable, cfg.batch))
+        rows = np.sort(random.choice(usable, cfg.batch, p=often))
         frames = bank.features.shape[-1]
         length = min(round(float(random.choice(cfg.lengths)) * fps), frames)
         if cfg.late_frame:

@@ -61,8 +61,10 @@ def convert(
         if value.is_floating_point() and not value.isfinite().all():
             raise ValueError(f"{files.name(path)}: {name} has NaN or infinite values; train again")
     origin = {"file": Path(path).name, "sha256": _sha256(Path(path)), "format": source}
-    untrained = {"untrained": list(recipe.untrained)} if recipe.untrained else {}
-    card = _card(where.resolve().name, model, origin, license, recipe.untrained)
+    has = {name.split(".")[0] for name in model.state_dict()}
+    parts = [part for part in recipe.untrained if part in has]
+    untrained = {"untrained": parts} if parts else {}
+    card = _card(where.resolve().name, model, origin, license, parts)
     hub.save(model, where, card=card, license=license, converted_from=origin, **untrained)
     return model.eval()
 
@@ -129,9 +131,7 @@ def _sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _card(
-    name: str, model: Any, origin: dict[str, str], license: str, untrained: tuple[str, ...]
-) -> str:
+def _card(name: str, model: Any, origin: dict[str, str], license: str, untrained: list[str]) -> str:
     parameters = sum(p.numel() for p in model.parameters())
     unknown = ": ask who made them before you use or pass them on" if license == UNKNOWN else ""
     text = (
@@ -145,9 +145,9 @@ def _card(
         f"Licence of the weights: {license}{unknown}.\n"
     )
     if untrained:
-        parts = ", ".join(f"`{part}`" for part in untrained)
+        named = ", ".join(f"`{part}`" for part in untrained)
         text += (
-            f"\nNot trained yet: {parts}. The model is a start for training and refused elsewhere:"
+            f"\nNot trained yet: {named}. The model is a start for training and refused elsewhere:"
             " `sepaudio.load(folder, untrained=True)`.\n"
         )
     return text

@@ -1,0 +1,128 @@
+"""Residual blocks and squeeze-and-excitation against what they stand for."""
+
+import laws
+import pytest
+import torch
+from torch.nn import functional as F
+
+from sepaudio.layers import Bottleneck, InvertedResidual, SqueezeExcite, mask_time
+
+
+def perturbed(block):
+    """In float64 and for inference, with norms that do something."""
+    block = block.double().eval()
+    with torch.no_grad():
+        for value in block.state_dict().values():
+            if value.is_floating_point():
+                value.add_(0.2 * torch.rand_like(value))
+    return block
+
+
+BLOCKS = {
+    "bottleneck": lambda: Bottleneck(8, 4, 16, 2),
+    "bottleneck, paper": lambda: Bottleneck(8, 4, 16, 2, stride_first=True),
+    "bottleneck, groups": lambda: Bottleneck(16, 8, 16, groups=4),
+    "inverted": lambda: InvertedResidual(8, 24, 8, 5),
+    "inverted, stride": lambda: InvertedResidual(8, 24, 12, (3, 5), 2, squeeze=4),
+    "inverted, v3": lambda: InvertedResidual(8, 24, 8, 3, act="hard_swish", squeeze=4),
+    "inverted, no expansion": lambda: InvertedResidual(8, 8, 12),
+}
+
+
+@pytest.mark.parametrize("kind", BLOCKS)
+def test_padding_in_a_batch_changes_nothing(kind, device):
+    block = perturbed(BLOCKS[kind]()).to(device)
+    channels = next(p for p in block.parameters() if p.ndim == 4).shape[1]
+    channels = 8 if channels == 1 else channels
+    lengths = torch.tensor([20, 13, 6, 1], device=device)
+    x = laws.noise(4, channels, 7, 20, device=device)
+    with torch.no_grad():
+        together = block(x, lengths)
+        for row, length in enumerate(lengths):
+            alone = block(x[row : row + 1, ..., :length])[0]
+            laws.close(together[row, ..., : alone.shape[-1]], alone)
+
+
+@pytest.mark.parametrize("kind", BLOCKS)
+def test_gradients_reach_every_parameter(kind):
+    block = BLOCKS[kind]().double()
+    channels = 16 if "groups" in kind else 8
+    laws.every_parameter_learns(block, block(laws.noise(3, channels, 7, 9)))
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_a_bottleneck_is_what_the_paper_draws(first):
+    block = perturbed(Bottleneck(6, 4, 10, 2, stride_first=first))
+    x = laws.noise(2, 6, 9, 11)
+
+    def normed(y, norm):
+        return F.batch_norm(y, norm.running_mean, norm.running_var, norm.weight, norm.bias)
+
+    before, within = (2, 1) if first else (1, 2)
+    y = F.relu(normed(F.conv2d(x, block.reduce.weight, stride=before), block.reduce_norm))
+    y = F.conv2d(y, block.spatial.weight, stride=within, padding=1)
+    y = F.relu(normed(y, block.spatial_norm))
+    y = normed(F.conv2d(y, block.expand.weight), block.expand_norm)
+    way, norm = block.shortcut
+    y = F.relu(y + normed(F.conv2d(x, way.weight, stride=2), norm))
+    laws.close(block(x), y)
+
+
+def test_groups_are_separate_paths():
+    grouped, paths = perturbed(Bottleneck(12, 8, 12, groups=4)), []
+    for i in range(4):
+        path, mine = Bottleneck(12, 2, 12).double().eval(), slice(2 * i, 2 * i + 2)
+        state = dict(grouped.state_dict())
+        for name, value in state.items():
+            if name.startswith(("reduce", "spatial")) and value.ndim:
+                state[name] = value[mine]
+        state["expand.weight"] = state["expand.weight"][:, mine]
+        path.load_state_dict(state)
+        paths.append(path)
+    x = laws.noise(2, 12, 6, 7)
+
+    def one(path):
+        y = path.act(path.reduce_norm(path.reduce(x)))
+        return path.expand(path.act(path.spatial_norm(path.spatial(y))))
+
+    with torch.no_grad():
+        y = grouped.act(grouped.expand_norm(sum(map(one, paths))) + x)
+        laws.close(grouped(x), y)
+
+
+def test_an_excitation_of_one_is_the_plain_block():
+    excited = perturbed(InvertedResidual(8, 24, 8, squeeze=4))
+    plain = InvertedResidual(8, 24, 8).double().eval()
+    plain.load_state_dict(excited.state_dict(), strict=False)
+    x = laws.noise(2, 8, 7, 9)
+    with torch.no_grad():
+        assert not torch.allclose(excited(x), plain(x))
+        excited.excitation.excite.weight.zero_()
+        excited.excitation.excite.bias.fill_(3)  # a hard sigmoid of 3 is 1
+        laws.close(excited(x), plain(x))
+
+
+def test_excitation_does_not_see_where_things_are():
+    block = perturbed(SqueezeExcite(6, 3))
+    x, order = laws.noise(2, 6, 5, 7), torch.randperm(35)
+
+    def mixed(y):
+        return y.flatten(2)[..., order].unflatten(2, (5, 7))
+
+    with torch.no_grad():
+        laws.close(block(mixed(x)), mixed(block(x)))
+
+
+def test_excitation_is_over_the_true_frames():
+    block = perturbed(SqueezeExcite(6, 3, gate="hard_sigmoid"))
+    x, lengths = laws.noise(2, 6, 5, 7), torch.tensor([7, 3])
+    with torch.no_grad():
+        y = mask_time(block(x, lengths), lengths)
+        laws.close(y[1, ..., :3], block(x[1:, ..., :3])[0])
+        assert not torch.allclose(block(x)[1, ..., :3], y[1, ..., :3])
+
+
+def test_the_input_is_added_where_shapes_allow():
+    assert InvertedResidual(8, 16, 8).adds
+    assert not InvertedResidual(8, 16, 9).adds
+    assert not InvertedResidual(8, 16, 8, stride=2).adds
