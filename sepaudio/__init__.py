@@ -7,6 +7,7 @@ The map, in the order in which it reads best:
 - `backbones`, `models`: one family, one paper a file; `registry`: a name is a cfg
 - `convert`: published weights to ours
 - `hub`: a trained model is a folder; `streaming`: audio in pieces
+- `convert`: weights of other packages to models of ours
 - `io`: the only room that touches audio files; `doors`: imports that need care
 - `verbs`: what the command line does, as functions on arrays; `cli`: the command line
 - `data`, `training`, `metrics`: manifests and augmentation, recipes and runs, figures

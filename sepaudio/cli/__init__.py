@@ -16,6 +16,7 @@ VERBS = {
     "evaluate": "measure a trained model on a manifest",
     "list": "the architectures and the trained weights",
     "profile": "parameters, arithmetic, latency and receptive field of a model",
+    "convert": "weights of other packages to a model folder",
     "doctor": "check this installation",
 }
 
