@@ -5,7 +5,6 @@ The map, in the order in which it reads best:
 - `context`: what lies around the samples at hand; one forward for whole signals and streams
 - `layers`: the one shared layer module; `frontends`: waveform to representation
 - `backbones`, `models`: one family, one paper a file; `registry`: a name is a cfg
-- `convert`: published weights to ours
 - `hub`: a trained model is a folder; `streaming`: audio in pieces
 - `convert`: weights of other packages to models of ours
 - `io`: the only room that touches audio files; `doors`: imports that need care
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from .verbs.doctor import doctor
     from .verbs.evaluate import evaluate
     from .verbs.profile import profile
+    from .verbs.separate import extract, separate
     from .verbs.train import train
 
 __version__ = "0.1.0"
@@ -36,11 +36,13 @@ _HOME = {
     "config": "registry",
     "create": "registry",
     "doctor": "verbs.doctor",
+    "extract": "verbs.separate",
     "evaluate": "verbs.evaluate",
     "load": "hub",
     "names": "registry",
     "profile": "verbs.profile",
     "save": "hub",
+    "separate": "verbs.separate",
     "Streamer": "streaming",
     "train": "verbs.train",
     "weights": "hub",
@@ -55,10 +57,12 @@ __all__ = [
     "create",
     "doctor",
     "evaluate",
+    "extract",
     "load",
     "names",
     "profile",
     "save",
+    "separate",
     "train",
     "weights",
 ]
