@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 VERBS = {
     "classify": "name what recordings are: speech, music, noise ...",
+    "separate": "write every source of a recording to a file of its own",
     "train": "train a model from a recipe",
     "evaluate": "measure a trained model on a manifest",
     "list": "the architectures and the trained weights",
