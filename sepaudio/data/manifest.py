@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .. import io
 from . import table
 
 NEEDED = ("path", "kind", "license", "source", "split")
@@ -53,6 +54,27 @@ class Recording:
     def origin(self) -> str:
         """The collection it belongs to: what stands before "@" and before a second ":"."""
         return ":".join(self.source.split("@")[0].split(":")[:2])
+
+
+def of_file(
+    path: Path, *, kind: str, split: str, source: str, license: str = "", speaker: str = ""
+) -> Recording:
+    """A row for a whole file; its header gives sample rate and duration.
+
+    Raises:
+        AudioError: it cannot be read.
+    """
+    about = io.info(path)
+    return Recording(
+        path=path,
+        kind=kind,
+        license=license,
+        source=source,
+        split=split,
+        speaker=speaker,
+        sample_rate=about.sample_rate,
+        duration=None if about.duration is None else round(about.duration, 6),
+    )
 
 
 def read(path: str | Path) -> list[Recording]:
