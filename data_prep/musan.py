@@ -1,5 +1,7 @@
-"""MUSAN as a manifest, with a split of our own, since it has none: 65 / 10 / 25 % of the files of
-each class, dealt by a hash of their names (seed 0), the same on every machine.
+"""MUSAN as a manifest, with a split of our own, since it has none.
+
+Of each class 65 / 10 / 25 % of the files, dealt by a hash of their names (seed 0): the same
+everywhere.
 
     python data_prep/musan.py --root musan --out musan.csv
 """

@@ -1,5 +1,7 @@
-"""WSJ0-2mix-extr as a list of mixtures that are made when they are needed: the first, louder
-speaker is the target, and every row has its enrollment. Active levels are measured (P.56).
+"""WSJ0-2mix-extr as a list of mixtures that are made when they are needed.
+
+The first, louder speaker is the target, and every row has its enrollment. Active levels are
+measured (P.56).
 
 LISTS are the published mix_2_spk_tr_extr.txt and so on.
 
