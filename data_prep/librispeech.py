@@ -18,11 +18,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
     rows = []
-    for subset in args.subsets or sorted(path.name for path in args.root.glob("*-*-*")) or ["*"]:
+    for subset in args.subsets or sorted(path.name for path in args.root.glob("*-*")):
         # <subset>/<speaker>/<chapter>/<speaker>-<chapter>-<number>.flac
         found = sorted((args.root / subset).glob("*/*/*.flac"))
-        if not found:
-            raise SystemExit(f"{args.root / subset}: no */*/*.flac: expected LibriSpeech's folders")
         rows += [
             manifest.of_file(
                 path,
@@ -34,6 +32,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             )
             for path in found
         ]
+    if not rows:
+        raise SystemExit(f"{args.root}: no dev-clean/*/*/*.flac: expected LibriSpeech's folders")
     manifest.write(args.out, rows)
     print(f"{args.out}: {len(rows)} utterances, {len({row.speaker for row in rows})} speakers")
 

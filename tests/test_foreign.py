@@ -57,7 +57,7 @@ def test_commands_and_missing_files_are_named(tmp_path):
         foreign.kaldi(tmp_path, split="train")
     kaldi(tmp_path)
     (tmp_path / "wav.scp").write_text("r1 sph2pipe -f wav a.wv1 |\n")
-    with pytest.raises(ValueError, match="line 1: .* is a command: expected the path"):
+    with pytest.raises(ValueError, match=r"line 1: .* is a command: expected the path"):
         foreign.kaldi(tmp_path, split="train")
 
 

@@ -1,5 +1,6 @@
 """The validator names every fault that training would meet, and only those."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -55,8 +56,7 @@ def test_a_good_manifest_is_fine_and_measured(tmp_path, rows):
 def test_bad_rows_are_problems(tmp_path, rows, change, match):
     report = check(tmp_path, [replace(rows[0], **change), *rows[1:]])
     assert not report.fine and len(report.problems) == 1
-    with pytest.raises(AssertionError, match=match):
-        raise AssertionError(report.problems[0])
+    assert re.search(match, report.problems[0])
 
 
 def test_missing_and_doubled_files(tmp_path, rows):
