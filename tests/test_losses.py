@@ -116,7 +116,7 @@ def test_an_offset_of_a_thousand_times_the_signal_is_removed_in_float32():
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_is_measured_in_float32(dtype):
     source, estimate = (x.to(dtype) for x in signals(samples=70000))
-    for name, loss in LOSSES.items():
+    for loss in LOSSES.values():
         found = loss(estimate, source, None)
         assert found.dtype == torch.float32
         laws.close(found, loss(estimate.float(), source.float(), None))

@@ -133,14 +133,15 @@ def test_sdr_forgives_a_filter_and_a_long_one_not():
     noisy = SOURCE + 0.1 * OTHER
     delayed = np.concatenate([np.zeros(20), noisy[:-20]])
     assert metrics.si_snr(delayed, SOURCE) < 0
-    assert metrics.sdr(delayed, SOURCE) > 19
+    assert metrics.sdr(delayed, SOURCE) > 18
     assert metrics.sdr(noisy, SOURCE, taps=1) == pytest.approx(metrics.si_sdr(noisy, SOURCE))
 
 
 @needs("torchmetrics")
 def test_sdr_that_cannot_be_solved_is_an_error():
-    with pytest.raises(ValueError, match="SDR"):
-        metrics.sdr(np.ones(4000), np.ones(4000), taps=16)
+    with pytest.raises(ValueError, match=r"512 samples: expected more than the 512 taps of the"):
+        metrics.sdr(OTHER[:512], SOURCE[:512])
+    assert metrics.sdr(SOURCE, SOURCE) == 120
 
 
 @needs("pystoi")

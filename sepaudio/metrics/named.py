@@ -12,23 +12,33 @@ import warnings
 from numpy.typing import ArrayLike
 
 from .. import doors
-from .signal import Floats, fitting, silent
+from .signal import LIMIT, Floats, fitting, silent
 
 PESQ_MODES = {8000: "nb", 16000: "wb"}  # sample rate [Hz]: P.862.1 and P.862.2
 SHORTEST = 0.384  # [s] STOI hears this much at once
 
 
 def sdr(estimate: ArrayLike, source: ArrayLike, taps: int = 512) -> float:
-    """SDR of BSS-eval [dB], by torchmetrics: a filter of `taps` between the two is no error.
+    """SDR of BSS-eval [dB], at most 120, by torchmetrics: a filter between the two is no error.
+
+    Args:
+        estimate: [T]
+        source: [T]
+        taps: of the filter.
 
     Raises:
-        ValueError: shapes differ, a signal is silent or has no SDR.
+        ValueError: shapes differ, a signal is silent, not longer than the filter, or has no SDR.
         ImportError: torchmetrics is not installed.
 
     Source: Vincent et al. 2006, with the 512 taps of its third version; for one estimate it does
     not depend on the other sources.
     """
     estimate, source = _heard(estimate, source)
+    if len(source) <= taps:
+        raise ValueError(
+            f"{len(source)} samples: expected more than the {taps} taps of the filter, which "
+            "would make any sound of any other"
+        )
     module = doors.torchmetrics()
     import torch
 
@@ -40,12 +50,9 @@ def sdr(estimate: ArrayLike, source: ArrayLike, taps: int = 512) -> float:
         )
     except RuntimeError as error:
         raise ValueError(f"no SDR: {error}") from error
-    if not math.isfinite(value):
-        raise ValueError(
-            f"torchmetrics gives an SDR of {value}: the estimate is a filtered source to the last "
-            "digit, or the source has too few frequencies for the filter"
-        )
-    return value
+    if math.isnan(value):
+        raise ValueError("torchmetrics finds no SDR: the source has too few frequencies")
+    return min(value, LIMIT)
 
 
 def pesq(estimate: ArrayLike, source: ArrayLike, sample_rate: int) -> float:

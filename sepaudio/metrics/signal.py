@@ -27,7 +27,8 @@ Floats = NDArray[np.float64]
 Figure = Callable[[ArrayLike, ArrayLike], Floats]
 
 SILENT = 1e-12  # energy
-FLOOR = 1e-12  # share of energy that is not told from nothing: 120 dB
+LIMIT = 120.0  # [dB]
+FLOOR = 10 ** (-LIMIT / 10)  # share of energy that is not told from nothing
 EPS = 1e-8  # energy beside which an estimate of silence is measured
 
 
