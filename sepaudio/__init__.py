@@ -9,7 +9,7 @@ The map, in the order in which it reads best:
 - `convert`: weights of other packages to models of ours
 - `io`: the only room that touches audio files; `doors`: imports that need care
 - `verbs`: what the command line does, as functions on arrays; `cli`: the command line
-- `data`, `training`, `metrics`: manifests and augmentation, recipes and runs, figures
+- `data`, `training`, `losses`, `metrics`: manifests and mixtures, recipes and runs, figures
 
 Nothing here imports torch until it is used.
 """
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .verbs.classify import classify, classify_files
     from .verbs.doctor import doctor
     from .verbs.evaluate import evaluate
+    from .verbs.evaluate_audio import evaluate_audio
     from .verbs.profile import profile
     from .verbs.separate import extract, separate
     from .verbs.train import train
@@ -38,6 +39,7 @@ _HOME = {
     "doctor": "verbs.doctor",
     "extract": "verbs.separate",
     "evaluate": "verbs.evaluate",
+    "evaluate_audio": "verbs.evaluate_audio",
     "load": "hub",
     "names": "registry",
     "profile": "verbs.profile",
@@ -57,6 +59,7 @@ __all__ = [
     "create",
     "doctor",
     "evaluate",
+    "evaluate_audio",
     "extract",
     "load",
     "names",

@@ -14,7 +14,7 @@ VERBS = {
     "classify": "name what recordings are: speech, music, noise ...",
     "separate": "write every source of a recording to a file of its own",
     "train": "train a model from a recipe",
-    "evaluate": "measure a trained model on a manifest",
+    "evaluate": "measure a trained model on a manifest, or separated audio",
     "list": "the architectures and the trained weights",
     "profile": "parameters, arithmetic, latency and receptive field of a model",
     "convert": "weights of other packages to a model folder",
