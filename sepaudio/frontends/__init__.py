@@ -3,6 +3,14 @@
 from .bands import Bands, BandsCfg, bands_cfg
 from .fbsp import FBSP, norm_penalty
 from .filterbank import PADS, Decoder, Encoder, as_channels, free_filters, reach
+from .kaldi import (
+    KaldiCfg,
+    KaldiMFCC,
+    kaldi_cfg,
+    kaldi_deltas,
+    subtract_sliding_mean,
+    voiced_frames,
+)
 from .mel import MFCC, PRESETS, Deltas, LogMel, MelCfg, deltas, mel_cfg, mel_filters
 from .picture import DeltaMFCC
 from .speaker import Embedding, SpeakerCfg, SpeakerEncoder, fingerprint, vectors
@@ -22,6 +30,8 @@ __all__ = [
     "Deltas",
     "Embedding",
     "Encoder",
+    "KaldiCfg",
+    "KaldiMFCC",
     "LogMel",
     "MelCfg",
     "SpeakerCfg",
@@ -31,9 +41,13 @@ __all__ = [
     "deltas",
     "fingerprint",
     "free_filters",
+    "kaldi_cfg",
+    "kaldi_deltas",
     "mel_cfg",
     "mel_filters",
     "norm_penalty",
     "reach",
+    "subtract_sliding_mean",
     "vectors",
+    "voiced_frames",
 ]
