@@ -85,17 +85,19 @@ def kaldi_cfg(sample_rate: int = 8000, **changes: Any) -> KaldiCfg:
 
 def kaldi_filters(cfg: KaldiCfg) -> Array:
     """Triangles [n_mels, n_fft // 2 + 1], float64: straight over mels, not over Hz."""
-    low, high = _mel(np.array([cfg.f_min, cfg.f_max], dtype=np.float64))
+    low, high = _mel(np.array([cfg.f_min, cfg.f_max])).tolist()
     corners = np.linspace(low, high, cfg.n_mels + 2)
     left, peak, right = corners[:-2, None], corners[1:-1, None], corners[2:, None]
-    bins = _mel(np.arange(cfg.n_fft // 2 + 1) * (cfg.sample_rate / cfg.n_fft))
+    bins = np.arange(cfg.n_fft // 2 + 1, dtype=np.float64)
+    bins = _mel(bins * (cfg.sample_rate / cfg.n_fft))
     filters = np.minimum((bins - left) / (peak - left), (right - bins) / (right - peak))
     filters[:, -1] = -1  # the bin at half the sample rate is left out
     return filters.clip(min=0)
 
 
 def _mel(hz: Array) -> Array:
-    return 1127 * np.log1p(hz / 700)
+    mel: Array = 1127 * np.log1p(hz / 700)
+    return mel
 
 
 class KaldiMFCC(nn.Module):
@@ -140,7 +142,7 @@ class KaldiMFCC(nn.Module):
         at = torch.where(at < own[:, None], at, 2 * own[:, None] - 1 - at).clamp(min=0)
         wide = x.gather(1, at) * cfg.scale
         tile = CPU_TILE if x.device.type == "cpu" else GPU_TILE
-        tiles = wide.unfold(1, cfg.window_length, cfg.hop).split(tile, dim=1)
+        tiles = torch.split(wide.unfold(1, cfg.window_length, cfg.hop), tile, dim=1)
         cepstra = torch.cat([self._cepstra(frames) for frames in tiles], dim=1).mT
         inside = torch.arange(n_frames, device=x.device) < self.frames(own)[:, None]
         return cepstra.where(inside[:, None], 0)
