@@ -3,6 +3,7 @@
 from .bands import Bands, BandsCfg, bands_cfg
 from .fbsp import FBSP, norm_penalty
 from .filterbank import PADS, Decoder, Encoder, as_channels, free_filters, reach
+from .ivector import POOLING, IVector, IVectorCfg
 from .kaldi import (
     KaldiCfg,
     KaldiMFCC,
@@ -20,6 +21,7 @@ __all__ = [
     "FBSP",
     "MFCC",
     "PADS",
+    "POOLING",
     "PRESETS",
     "STFT",
     "WINDOWS",
@@ -30,6 +32,8 @@ __all__ = [
     "Deltas",
     "Embedding",
     "Encoder",
+    "IVector",
+    "IVectorCfg",
     "KaldiCfg",
     "KaldiMFCC",
     "LogMel",

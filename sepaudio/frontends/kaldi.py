@@ -90,9 +90,10 @@ def kaldi_filters(cfg: KaldiCfg) -> Array:
     left, peak, right = corners[:-2, None], corners[1:-1, None], corners[2:, None]
     bins = np.arange(cfg.n_fft // 2 + 1, dtype=np.float64)
     bins = _mel(bins * (cfg.sample_rate / cfg.n_fft))
-    filters = np.minimum((bins - left) / (peak - left), (right - bins) / (right - peak))
+    filters: Array = np.minimum((bins - left) / (peak - left), (right - bins) / (right - peak))
     filters[:, -1] = -1  # the bin at half the sample rate is left out
-    return filters.clip(min=0)
+    filters[filters < 0] = 0
+    return filters
 
 
 def _mel(hz: Array) -> Array:
