@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 VERBS = {
     "classify": "name what recordings are: speech, music, noise ...",
+    "enroll": "make the embedding of a speaker from recordings",
+    "prepare": "make what is needed before training: an i-vector front-end",
     "train": "train a model from a recipe",
     "evaluate": "measure a trained model on a manifest",
     "list": "the architectures and the trained weights",
