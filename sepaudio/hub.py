@@ -115,7 +115,7 @@ def load_embedding(path: str | Path) -> Embedding:
     """
     from safetensors import SafetensorError, safe_open
 
-    file, notes = Path(path), {}
+    file, notes = Path(path), dict[str, str]()
     look(file)
     try:
         if file.suffix == ".npy":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -16,21 +17,17 @@ def run(arguments: list[str]) -> int:
     parser = ArgumentParser(
         prog="sepaudio prepare",
         description="Fit an i-vector speaker front-end to the speech of manifests (CSV with path, "
-        f"kind, license, source, split). Values and their defaults: {keys}.",
+        "kind, license, source, split). Values are given as key=value anywhere; their defaults: "
+        f"{keys}.",
     )
     parser.add_argument("what", type=Literal["ivector"], help="ivector")
-    parser.add_argument(
-        "manifests", nargs="+", help="CSV files, and key=value, such as components=128"
-    )
+    parser.add_argument("manifests", nargs="+", help="CSV files")
     parser.add_argument("-o", "--output", required=True, help="folder to write")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress")
-    options = parser.parse_args(arguments)
+    values = [x for x in arguments if re.match(r"\w+=", x) and not Path(x).exists()]
+    options = parser.parse_args([x for x in arguments if x not in values])
     from ..verbs import prepare as verb
 
-    overrides = [x for x in options.manifests if "=" in x and not Path(x).exists()]
-    manifests = [x for x in options.manifests if x not in overrides]
-    if not manifests:
-        parser.error("expected at least one manifest (CSV)")
-    cfg = verb.read_overrides(overrides)
-    print(verb.prepare_ivector(manifests, options.output, cfg, quiet=options.quiet))
+    cfg = verb.read_overrides(values)
+    print(verb.prepare_ivector(options.manifests, options.output, cfg, quiet=options.quiet))
     return 0

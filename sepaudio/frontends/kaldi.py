@@ -167,6 +167,8 @@ def kaldi_deltas(
     A slope is the regression over `width` frames on either side; the next one is the slope of
     the slope, taken over the features repeated at their ends (not over repeated slopes).
     """
+    if not x.shape[-1]:
+        return x.repeat(1, 1 + order, 1)
     own = x.new_full((len(x),), x.shape[-1], dtype=torch.long) if lengths is None else lengths
     reach = width * order
     at = torch.arange(-reach, x.shape[-1] + reach, device=x.device).clamp(min=0)
