@@ -191,6 +191,16 @@ def test_fits_repeat_bit_for_bit_with_a_seed():
     assert not torch.equal(again[0], again[2])
 
 
+def test_fits_on_any_device(device):
+    model = mixture("full")
+    recordings = [x.to(device) for x in speakers(model, n=4)]
+    fitted, history = fit_mixture(torch.cat(recordings, dim=1), MixtureCfg(components=2))
+    assert rises(history)
+    found = fit_subspace(fitted, *collected(fitted, recordings), SubspaceCfg(rank=2, steps=3))
+    assert rises(found[1])
+    assert found[0].loadings.device.type == device.type
+
+
 def test_frames_that_no_mixture_fits_are_refused():
     cfg = MixtureCfg(components=8)
     with pytest.raises(ValueError, match="5 frames for components=8: expected at least as many"):

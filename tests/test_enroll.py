@@ -1,6 +1,10 @@
 """From files to an embedding file: preparing, enrolling, what is refused, and verification."""
 
 import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -269,3 +273,37 @@ def test_trials_are_sorted_by_speaker():
     a = np.random.default_rng(0).standard_normal((3, 5))
     np.testing.assert_allclose(np.diag(cosine(a, 2 * a)), 1)
     assert cosine(a, 0 * a).any() == 0
+
+
+def test_the_recipe_fits_measures_and_writes(tmp_path):
+    rows = ["path,kind,speaker,license,source,split"]
+
+    def add(speaker, split, x, i):
+        io.write(tmp_path / f"{speaker}{i}.flac", x.numpy(), RATE)
+        rows.append(f"{speaker}{i}.flac,speech,{speaker},CC0-1.0,here@1:{speaker}{i},{split}")
+
+    for i, x in enumerate(RECORDINGS):
+        add("train_all", "train", x, i)
+    for k, pitch in enumerate((100, 130, 160, 190)):
+        for i in range(4 if k < 2 else 1):
+            add(f"x_{k}", "test", voice(3, pitch, seed=100 + 10 * k + i), i)
+    add("unlabelled_a", "test", voice(2), 0)
+    (tmp_path / "manifest.csv").write_text("\n".join(rows) + "\n")
+    script = Path(__file__).parent.parent / "recipes" / "speaker" / "ivector.py"
+    command = [sys.executable, script, "manifest.csv", *VALUES, "--into", tmp_path]
+    done = subprocess.run(
+        [*map(str, command), "--folder", str(tmp_path / "ivector")],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(script.parent.parent.parent)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    cells = [line.split("|")[1:-1] for line in done.stdout.splitlines() if " to " in line]
+    counts = {row[0].strip(): [int(c) for c in row[2:]] for row in cells if len(row) == 5}
+    assert counts["one recording against one, all speakers with several"] == [2, 12, 16]
+    assert counts["the same, only `x_*`"] == [2, 12, 16]
+    assert counts["3 recordings against one, pooled by vectors"] == [2, 2, 2]
+    assert counts["first half of the only recording against second halves"] == [2, 2, 2]
+    assert (tmp_path / "README.md").read_text().strip() == done.stdout.strip()

@@ -87,7 +87,8 @@ class IVectorCfg:
 class IVector(nn.Module):
     """Cepstra, slopes, sliding mean, voiced frames, statistics, posterior mean, length one.
 
-    Its numbers are buffers that `sepaudio prepare ivector` finds; untrained, they are random.
+    Its numbers are buffers that `sepaudio prepare ivector` finds; untrained, they are random. Sums
+    and posterior are computed in float64, which Apple's MPS lacks.
     """
 
     task = "speaker"

@@ -116,20 +116,25 @@ class GMM(nn.Module):
             raise ValueError(
                 f"frames have shape {list(x.shape)}: expected [..., {self.dim}, L], time last"
             )
-        frames = x.movedim(-2, 0).flatten(1)  # [D, N]
         middle = self.means.mean(dim=0)  # an offset common to all would cost digits
-        frames, means = frames - middle[:, None], self.means - middle
+        frames = x.movedim(-2, 0).flatten(1) - middle[:, None]  # [D, N]
+        means = self.means - middle
         diagonal = self.covariance == "diagonal"
         spread = self.roots if diagonal else self.roots.diagonal(dim1=-2, dim2=-1)
         constant = spread.log().sum(-1) + self.log_weights - self.dim / 2 * math.log(2 * math.pi)
+        white_means = apply_roots(self.roots, means)
         found = []
         for some in _tiles(frames.shape[1], self.components * self.dim):
+            part = frames[:, some]
             if diagonal:
-                white = self.roots[..., None] * (frames[:, some] - means[..., None])
+                slope, curve = self.roots * white_means, self.roots.square() / 2
+                scores = (
+                    slope @ part - curve @ part.square() - white_means.square().sum(-1)[:, None] / 2
+                )
             else:
-                white = (self.roots.flatten(0, 1) @ frames[:, some]).view(*means.shape, -1)
-                white = white - apply_roots(self.roots, means)[..., None]
-            found.append(constant[:, None] - white.square().sum(dim=1) / 2)
+                white = (self.roots.flatten(0, 1) @ part).view(*means.shape, -1)
+                scores = -(white - white_means[..., None]).square().sum(dim=1) / 2
+            found.append(constant[:, None] + scores)
         y = torch.cat(found, dim=1) if found else frames.new_zeros(self.components, 0)
         return y.view(self.components, *x.shape[:-2], x.shape[-1]).movedim(0, -2)
 
