@@ -32,7 +32,8 @@ def save(model: nn.Module, folder: str | Path, *, card: str, **about: Any) -> Pa
         model: any registered model.
         folder: where to.
         card: Markdown text of README.md: data, licences, command, figures.
-        about: plain values that go to config.json: license, trained_on, metrics, seed ...
+        about: plain values that go to config.json: license, trained_on, metrics, seed ...; among
+            them `untrained`, names of parts, where some are still to be trained.
     """
     from safetensors.torch import save_model
 
@@ -54,21 +55,33 @@ def save(model: nn.Module, folder: str | Path, *, card: str, **about: Any) -> Pa
     return Path(folder)
 
 
-def load(name_or_folder: str | Path, device: str | torch.device = "cpu") -> nn.Module:
+def load(
+    name_or_folder: str | Path,
+    device: str | torch.device = "cpu",
+    *,
+    untrained: bool = False,
+) -> nn.Module:
     """A trained model, in evaluation mode.
 
     Args:
         name_or_folder: a name that `weights()` lists, or a folder that `save` wrote.
         device: where to put it.
+        untrained: whether parts of it, such as a new head, may still be untrained: to train them.
 
     Raises:
-        ValueError: no such weights, or the folder is not a model's or is damaged.
+        ValueError: no such weights, or the folder is not a model's, damaged, or not fully trained.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_model
 
     with _folder(name_or_folder) as folder:
         config = read_config(folder)
+        parts = config.get("untrained")
+        if parts and not untrained:
+            raise ValueError(
+                f"{folder}: {', '.join(parts)} not trained yet: expected a trained model; "
+                "train it first, from sepaudio.load(folder, untrained=True)"
+            )
         model = registry.build(registry.from_dict(config["cfg"]))
         try:
             load_model(model, str(folder / "model.safetensors"), strict=True)

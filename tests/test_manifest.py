@@ -77,3 +77,76 @@ def test_fingerprint_changes_with_a_file(tmp_path):
     before = manifest.fingerprint(rows)
     (tmp_path / "a.wav").write_bytes(b"12345")
     assert manifest.fingerprint(rows) != before
+
+
+def recording(path, **more):
+    about = {"kind": "speech", "license": "CC0-1.0", "source": "x@1:y", "split": "train"}
+    return manifest.Recording(path=path, **{**about, **more})
+
+
+def test_what_is_written_is_read(tmp_path):
+    rows = [
+        recording(tmp_path / "a, b.wav", speaker="é", sample_rate=8000, start=0.25, duration=1.5),
+        recording(tmp_path / "deep/b.wav", split="test"),
+        recording(tmp_path.parent / "elsewhere.wav", duration=2.0),
+    ]
+    manifest.write(tmp_path / "m.csv", rows)
+    assert manifest.read(tmp_path / "m.csv") == rows
+    paths = [line.rsplit(",")[0] for line in (tmp_path / "m.csv").read_text().splitlines()]
+    assert paths[2:] == ["deep/b.wav", str(tmp_path.parent / "elsewhere.wav")]
+
+
+def test_a_failed_write_leaves_the_old_manifest(tmp_path):
+    manifest.write(tmp_path / "m.csv", [recording(tmp_path / "a.wav")])
+    before = (tmp_path / "m.csv").read_text()
+    with pytest.raises(ValueError, match="no rows to write"):
+        manifest.write(tmp_path / "m.csv", [])
+    assert (tmp_path / "m.csv").read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("columns", "values", "match"),
+    [
+        (",start_s", ",-1", "line 2: start_s='-1', expected a number of 0 or more"),
+        (",duration_s", ",long", "line 2: duration_s='long', expected a number"),
+        (",sample_rate", ",8000.5", r"line 2: sample_rate=8000\.5, expected a whole number"),
+        ("", ",more", "line 2: more values than columns: expected 5"),
+    ],
+)
+def test_bad_numbers_are_named(tmp_path, columns, values, match):
+    text = HEAD.strip() + columns + f"\na.wav,speech,CC0,x,train{values}\n"
+    with pytest.raises(ValueError, match=match):
+        manifest.read(write(tmp_path, text))
+
+
+def test_text_of_another_encoding_is_named(tmp_path):
+    (tmp_path / "m.csv").write_bytes(HEAD.encode("utf-16"))
+    with pytest.raises(ValueError, match="not UTF-8 text: expected a manifest"):
+        manifest.read(tmp_path / "m.csv")
+
+
+def test_splits_are_dealt_by_name_alone():
+    names = [f"s{i}" for i in range(100)]
+    shares = {"train": 0.65, "valid": 0.1, "test": 0.25}
+    dealt = manifest.split(names, shares)
+    assert dealt == manifest.split(reversed(names), shares)
+    counts = {part: list(dealt.values()).count(part) for part in shares}
+    assert counts == {"train": 65, "valid": 10, "test": 25}
+    assert dealt != manifest.split(names, shares, seed=1)
+    assert dealt != manifest.split(names, shares, salt="other")
+    assert [dealt[f"s{i}"] for i in range(6)] == [
+        "train",
+        "train",
+        "train",
+        "valid",
+        "train",
+        "train",
+    ]  # published splits never change
+    assert sorted(manifest.split("abc", shares).values()) == ["test", "train", "valid"]
+    assert len(manifest.split("a", shares)) == 1
+
+
+@pytest.mark.parametrize("shares", [{"train": 0.5}, {"dev": 1.0}])
+def test_bad_shares_are_named(shares):
+    with pytest.raises(ValueError, match="expected train, valid, test, 1 in all"):
+        manifest.split("abc", shares)

@@ -1,10 +1,11 @@
 """ImageNet weights of torchvision and timm -> our backbones; both name the tensors alike."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
+from .. import registry
 from ..backbones.resnet import resnet50 as build_resnet50
 from ..backbones.resnet import resnext50_32x4d as build_resnext50_32x4d
 from .names import renamed
@@ -51,6 +52,40 @@ def resnext50_32x4d(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         ValueError: a tensor is missing, unknown or of another shape; the message names it.
     """
     return _resnet(state, build_resnext50_32x4d)
+
+
+TRUNKS = {"resnet50": resnet50, "resnext50_32x4d": resnext50_32x4d}
+
+
+def from_imagenet(
+    state: dict[str, Tensor],
+    *,
+    architecture: str | None = None,
+    labels: Sequence[str] | None = None,
+) -> nn.Module:
+    """A classifier of sounds whose trunk was trained on ImageNet; its other parts are not trained.
+
+    Args:
+        state: of torchvision's or timm's ResNet-50 or ResNeXt-50 32x4d.
+        architecture: name of ours with such a trunk.
+        labels: of the classes it will be trained for; the architecture's own by default.
+
+    Raises:
+        ValueError: the architecture has another trunk than the weights.
+    """
+    cfgs = {name: registry.config(name) for name in registry.names()}
+    known = [name for name, cfg in cfgs.items() if getattr(cfg, "backbone", None) in TRUNKS]
+    if architecture not in known:
+        raise ValueError(
+            f"architecture={architecture!r}: expected one of {', '.join(known)}; say it (--to)"
+        )
+    if isinstance(labels, str):
+        raise ValueError(f"labels={labels!r}: expected a list")
+    changes = {} if labels is None else {"labels": tuple(labels)}
+    model = registry.create(architecture, **changes)
+    trunk: nn.Module = model.backbone  # type: ignore[assignment]
+    trunk.load_state_dict(TRUNKS[cfgs[architecture].backbone](state))
+    return model
 
 
 def _resnet(state: Mapping[str, Tensor], build: Callable[[], nn.Module]) -> dict[str, Tensor]:

@@ -35,6 +35,9 @@ def renamed(
         )
     for name, value in expected.items():
         found = state[theirs[name]]
+        if not isinstance(found, Tensor):
+            kind = type(found).__name__
+            raise ValueError(f"{theirs[name]} is a {kind}: expected a tensor; save it again")
         if found.shape != value.shape:
             raise ValueError(
                 f"{theirs[name]} has shape {list(found.shape)}: expected {list(value.shape)}"

@@ -1,19 +1,27 @@
 """A manifest is a CSV file that people can read: one recording a row.
 
-Columns: path (relative to the manifest), kind (the class), license, source, split; others, such
-as speaker or duration_s, may stand beside them.
+Columns: path (relative to the manifest), kind (the class), license, source, split. Read when
+they are there: speaker, sample_rate [Hz], start_s and duration_s [s]; any others may stand beside
+them.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .. import io
+from . import table
+
 NEEDED = ("path", "kind", "license", "source", "split")
 SPLITS = ("train", "valid", "test")
+COLUMNS = (
+    *("path", "kind", "speaker", "sample_rate", "start_s", "duration_s"),
+    *("license", "source", "split"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +34,10 @@ class Recording:
         license: as the manifest says.
         source: where it came from, in full.
         split: train, valid or test.
+        speaker: who speaks, when it is known to be one person.
+        sample_rate: of the file [Hz], when the manifest says it.
+        start: where in the file the recording begins [s]; None when it is the whole file.
+        duration: how long it is [s]; from `start` to the end of the file when None.
     """
 
     path: Path
@@ -33,11 +45,36 @@ class Recording:
     license: str
     source: str
     split: str
+    speaker: str = ""
+    sample_rate: int | None = None
+    start: float | None = None
+    duration: float | None = None
 
     @property
     def origin(self) -> str:
         """The collection it belongs to: what stands before "@" and before a second ":"."""
         return ":".join(self.source.split("@")[0].split(":")[:2])
+
+
+def of_file(
+    path: Path, *, kind: str, split: str, source: str, license: str = "", speaker: str = ""
+) -> Recording:
+    """A row for a whole file; its header gives sample rate and duration.
+
+    Raises:
+        AudioError: it cannot be read.
+    """
+    about = io.info(path)
+    return Recording(
+        path=path,
+        kind=kind,
+        license=license,
+        source=source,
+        split=split,
+        speaker=speaker,
+        sample_rate=about.sample_rate,
+        duration=None if about.duration is None else round(about.duration, 6),
+    )
 
 
 def read(path: str | Path) -> list[Recording]:
@@ -47,29 +84,82 @@ def read(path: str | Path) -> list[Recording]:
         ValueError: it is missing, or a row lacks a value; the message names the row.
     """
     path = Path(path)
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            missing = [name for name in NEEDED if name not in (reader.fieldnames or [])]
-            if missing:
-                raise ValueError(
-                    f"{path} lacks the columns {', '.join(missing)}: expected {', '.join(NEEDED)}"
-                )
-            rows = list(reader)
-    except FileNotFoundError:
-        raise ValueError(f"{path} does not exist: expected a manifest (CSV)") from None
     found = []
-    for number, row in enumerate(rows, start=2):
-        for name in ("path", "kind", "split"):
-            if not row[name]:
-                raise ValueError(f"{path}, line {number}: no {name}")
-        if row["split"] not in SPLITS:
-            raise ValueError(
-                f"{path}, line {number}: split={row['split']!r}, expected {', '.join(SPLITS)}"
-            )
+    for number, row in table.read(path, NEEDED, "a manifest (CSV)"):
+        where = f"{path}, line {number}"
+        table.need(row, ("path", "kind", "split"), where)
+        table.one_of(row, "split", SPLITS, where)
         values = {name: row[name] for name in NEEDED if name != "path"}
-        found.append(Recording(path=path.parent / row["path"], **values))
+        found.append(
+            Recording(
+                path=path.parent / row["path"],
+                **values,
+                speaker=row.get("speaker") or "",
+                sample_rate=table.rate(row, where),
+                start=table.number(row, "start_s", where, least=0),
+                duration=table.number(row, "duration_s", where, least=0),
+            )
+        )
     return found
+
+
+def write(path: str | Path, rows: Iterable[Recording]) -> None:
+    """Write a manifest, whole or not at all; paths under its folder become relative to it.
+
+    Raises:
+        ValueError: there is no row.
+    """
+    path = Path(path)
+    lines = [
+        {
+            "path": table.relative(row.path, path.parent),
+            "kind": row.kind,
+            "speaker": row.speaker,
+            "sample_rate": row.sample_rate,
+            "start_s": row.start,
+            "duration_s": row.duration,
+            "license": row.license,
+            "source": row.source,
+            "split": row.split,
+        }
+        for row in rows
+    ]
+    table.write(path, COLUMNS, lines)
+
+
+def split(
+    names: Iterable[str], shares: Mapping[str, float], seed: int = 0, salt: str = ""
+) -> dict[str, str]:
+    """Deal names (speakers, files) to splits by chance; the order they come in changes nothing.
+
+    Shares are met as closely as whole numbers allow, and each split with a share gets one name
+    at least while there are enough.
+
+    Args:
+        names: what is dealt.
+        shares: of each split; they add up to 1.
+        seed: another deals otherwise.
+        salt: so that several groups are dealt independently.
+
+    Raises:
+        ValueError: a split is unknown, or the shares do not add up to 1.
+    """
+    if set(shares) - set(SPLITS) or not math.isclose(sum(shares.values()), 1, abs_tol=1e-6):
+        raise ValueError(f"shares={dict(shares)}: expected {', '.join(SPLITS)}, 1 in all")
+    wanted = [name for name in SPLITS if shares.get(name, 0) > 0]
+
+    def chance(name: str) -> bytes:  # a hash: the same in every version of every library
+        return hashlib.sha256(f"{seed}|{salt}|{name}".encode()).digest()
+
+    order = sorted(set(names), key=chance)
+    exact = {part: shares[part] * len(order) for part in wanted}
+    counts = {part: max(int(exact[part]), 1) for part in wanted}
+    while sum(counts.values()) < len(order):
+        counts[max(wanted, key=lambda part: exact[part] - counts[part])] += 1
+    while sum(counts.values()) > len(order):
+        counts[max(wanted, key=lambda part: counts[part])] -= 1
+    dealt = [part for part in wanted for _ in range(counts[part])]
+    return dict(zip(order, dealt, strict=True))
 
 
 def read_all(paths: Sequence[str | Path], kinds: Sequence[str]) -> list[Recording]:

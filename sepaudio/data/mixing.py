@@ -1,0 +1,345 @@
+"""Dynamic mixing: every mixture is a pure function of (seed, epoch, index).
+
+Who speaks, which stretches, how loud, over what and in which room is drawn from a generator seeded
+by these three, so the number of workers and the order of calls change nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import io
+from . import manifest
+from .augment import Array, Random, at_level, reverberate, rms, simulated_response
+from .render import Example
+from .shelf import Shelf
+
+CEILING = 0.99  # no sample of a result exceeds it
+Range = tuple[float, float]
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MixingCfg:
+    """What is mixed; shares are from 0 to 1, ranges are drawn from evenly.
+
+    Levels: powers are means over what is heard of a recording, not over padding. At the end one
+    common scale brings the mixture to `level_db`, or lower where a sample of the mixture or of a
+    source would exceed 0.99: nothing clips, and the mixture stays the sum of its parts. The
+    enrollment has a level of its own, since it is another recording.
+
+    Attributes:
+        sample_rate: [Hz].
+        seconds: length of a mixture [s].
+        enrollment_seconds: longest enrollment [s]; 0 for none.
+        least_seconds: a shorter recording, or rest of one, is not used [s].
+        n_src: fewest and most speakers.
+        sir_db: of the first speaker over each other one [dB].
+        overlap: share of the mixture in which each other speaker is heard.
+        absent: share of mixtures that lack the enrolled speaker.
+        noise: share with noise.
+        noise_db: of all speech over the noise [dB].
+        music: share with music.
+        music_db: of all speech over the music [dB].
+        room: share in which every speaker is heard in a room.
+        speeds: a speaker is played at one of these, the enrollment with its speaker.
+        mode: "max" pads shorter speakers with silence at either end, "min" cuts the mixture to
+            the shortest.
+        level_db: RMS levels of mixture and enrollment [dB of full scale].
+        refused_licenses: as in `manifest.allowed`.
+        refused_speakers: beginnings of names that stand for more than one person.
+    """
+
+    sample_rate: int = 8000
+    seconds: float = 4.0
+    enrollment_seconds: float = 4.0
+    least_seconds: float = 1.0
+    n_src: tuple[int, int] = (2, 2)
+    sir_db: Range = (-5.0, 5.0)
+    overlap: Range = (1.0, 1.0)
+    absent: float = 0.0
+    noise: float = 0.0
+    noise_db: Range = (5.0, 20.0)
+    music: float = 0.0
+    music_db: Range = (5.0, 20.0)
+    room: float = 0.0
+    speeds: tuple[float, ...] = (1.0,)
+    mode: str = "max"
+    level_db: Range = (-35.0, -20.0)
+    refused_licenses: tuple[str, ...] = ()
+    refused_speakers: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no sense."""
+        if not 1 <= self.n_src[0] <= self.n_src[1]:
+            raise ValueError(f"n_src={self.n_src}: expected fewest and most speakers, 1 or more")
+        for name in ("sir_db", "overlap", "noise_db", "music_db", "level_db"):
+            low, high = getattr(self, name)
+            if low > high:
+                raise ValueError(f"{name}={(low, high)}: expected the lower bound first")
+        shares = {name: (getattr(self, name),) * 2 for name in ("absent", "noise", "music", "room")}
+        for name, (low, high) in {**shares, "overlap": self.overlap}.items():
+            if low < 0 or high > 1:
+                raise ValueError(f"{name}={getattr(self, name)}: expected 0 to 1")
+        if self.mode not in ("min", "max"):
+            raise ValueError(f"mode={self.mode!r}: expected min or max")
+        if not self.speeds or min(self.speeds) <= 0:
+            raise ValueError(f"speeds={self.speeds}: expected one or more, each above 0")
+        if not 0 < self.least_seconds <= self.seconds:
+            raise ValueError(
+                f"least_seconds={self.least_seconds}: expected more than 0 and at most "
+                f"seconds={self.seconds}"
+            )
+        if self.absent and not self.enrollment_seconds:
+            raise ValueError(f"absent={self.absent} without enrollment: set enrollment_seconds")
+
+
+class Mixer:
+    """Draws mixtures from shelves.
+
+    Attributes:
+        speakers: who can be a target: recordings on the shelf by name.
+        others: who can be mixed in; more than `speakers`, since no enrollment is needed.
+    """
+
+    def __init__(
+        self,
+        cfg: MixingCfg,
+        speech: Shelf,
+        noise: Shelf | None = None,
+        music: Shelf | None = None,
+        rooms: Shelf | None = None,
+    ):
+        """Sort the speech by speaker.
+
+        Raises:
+            ValueError: there are too few speakers, or no noise or music where the cfg asks for it.
+        """
+        self.cfg, self.speech, self.rooms = cfg, speech, rooms
+        self.beds = {"noise": noise, "music": music}
+        for name, shelf in self.beds.items():
+            if getattr(cfg, name) and not shelf:
+                raise ValueError(f"{name}={getattr(cfg, name)} but no {name}: add recordings of it")
+        here: dict[str, list[int]] = defaultdict(list)
+        self._least = self._samples(cfg.least_seconds * max(cfg.speeds))
+        for i, row in enumerate(speech.rows):
+            named = row.speaker and not row.speaker.startswith(cfg.refused_speakers or ("\0",))
+            if named and speech.length(i) >= self._least and speech.levels[i] > 0:
+                here[row.speaker].append(i)
+        numbers: dict[Path, int] = {}
+        self._file = np.array([numbers.setdefault(row.path, len(numbers)) for row in speech.rows])
+        begins = [row.start or 0.0 for row in speech.rows]
+        self._begin = np.array(begins) * speech.sample_rate
+        self._end = self._begin + np.diff(speech.starts)
+        self.others = {name: np.array(which) for name, which in here.items()}
+        self.speakers = {name: which for name, which in self.others.items() if self._enrolls(which)}
+        self._names, self._targets = sorted(self.others), sorted(self.speakers)
+        wanted = cfg.n_src[1] + (cfg.absent > 0)
+        if len(self._names) < wanted or not self._targets:
+            raise ValueError(
+                f"n_src={cfg.n_src} needs {wanted} speakers with {cfg.least_seconds} s or more, "
+                "one of them with as much again for enrollment: found "
+                f"{len(self._names)} and {len(self._targets)}; lower it or add recordings"
+            )
+
+    def item(self, seed: int, epoch: int, index: int) -> Example:
+        """The mixture of that number: mixture [T], sources [S, T], enrollment [T']."""
+        cfg, random = self.cfg, np.random.default_rng([seed, epoch, index])
+        absent = random.random() < cfg.absent
+        n_src = int(random.integers(cfg.n_src[0], cfg.n_src[1] + 1))
+        target = self._targets[int(random.integers(len(self._targets)))]
+        rest = [name for name in self._names if name != target]
+        chosen = random.choice(len(rest), n_src if absent else n_src - 1, replace=False)
+        names = [*([] if absent else [target]), *(rest[i] for i in chosen)]
+        length = self._samples(cfg.seconds)
+        drawn: dict[str, Any] = {"speakers": names, "enrolled": "", "absent": absent}
+        enrollment, parts, drawn["from"], drawn["speeds"] = np.zeros(0, np.float32), [], [], []
+        if cfg.enrollment_seconds:
+            first, enrollment = self._target(target, drawn, random)
+            parts = [] if absent else [first]
+        for name in names[len(parts) :]:
+            share = random.uniform(*cfg.overlap) if parts else 1.0
+            parts.append(self._other(name, max(1, round(share * length)), drawn, random))
+        if random.random() < cfg.room:
+            parts = [reverberate(x, self._room(random)) for x in parts]
+            drawn["room"] = True
+        sources = self._together(parts, length, drawn, random)
+        mixture = sources.sum(axis=0)
+        speech = rms(mixture)
+        for name, shelf in self.beds.items():
+            if shelf and random.random() < getattr(cfg, name):
+                which = int(random.integers(len(shelf)))
+                snr = random.uniform(*getattr(cfg, f"{name}_db"))
+                bed = shelf.filling(which, len(mixture), random)
+                mixture = mixture + at_level(bed, 20 * math.log10(max(speech, 1e-9)) - snr)
+                drawn[name] = {"from": str(shelf.rows[which].path), "snr_db": snr}
+        level = random.uniform(*cfg.level_db)
+        peak = max(float(np.abs(mixture).max()), float(np.abs(sources).max()), 1e-9)
+        scale = min(10 ** (level / 20) / max(rms(mixture), 1e-9), CEILING / peak)
+        drawn["level_db"] = 20 * math.log10(max(rms(mixture) * scale, 1e-9))
+        return Example(
+            (mixture * scale).astype(np.float32),
+            (sources * scale).astype(np.float32),
+            0 if cfg.enrollment_seconds and not absent else -1,
+            self._own_level(enrollment, random),
+            cfg.sample_rate,
+            drawn,
+        )
+
+    def _samples(self, seconds: float) -> int:
+        return round(seconds * self.cfg.sample_rate)
+
+    def _enrolls(self, here: Indices) -> bool:
+        """Whether a speaker's recordings give a target and another stretch to enroll with."""
+        if not self.cfg.enrollment_seconds:
+            return True
+        several = len(set(self._file[here])) > 1
+        apart = bool(self._begin[here].max() >= self._end[here].min() - 1)
+        return several or apart or any(self.speech.length(i) >= 2 * self._least for i in here)
+
+    def _partners(self, which: int, here: Indices) -> Indices:
+        """Recordings that can enroll the speaker of one.
+
+        Those in other files; else those in the same file that share no sample with it; else the
+        recording itself, when it is long enough to be parted.
+        """
+        elsewhere: Indices = here[self._file[here] != self._file[which]]
+        if len(elsewhere):
+            return elsewhere
+        after = self._begin[here] >= self._end[which] - 1
+        apart = here[after | (self._end[here] <= self._begin[which] + 1)]
+        long = self.speech.length(which) >= 2 * self._least
+        return np.array([which]) if long and not len(apart) else np.array(apart)
+
+    def _target(self, name: str, drawn: dict[str, Any], random: Random) -> tuple[Array, Array]:
+        """What the target says in the mixture, and another stretch to know it by."""
+        cfg, here = self.cfg, self.speakers[name]
+        speed = self._speed(random)
+        n, most = (round(self._samples(s) * speed) for s in (cfg.seconds, cfg.enrollment_seconds))
+        which = partner = 0
+        for which in random.permutation(here).tolist():
+            partners = self._partners(which, here) if cfg.enrollment_seconds else here
+            if len(partners):
+                partner = int(partners[random.integers(len(partners))])
+                break
+        if partner != which:
+            x, start = self.speech.crop(which, n, random)
+            y, enrolled_at = self.speech.crop(partner, most, random)
+        else:
+            x, start, y, enrolled_at = self._parted(which, n, most, random)
+        drawn["enrolled"] = name
+        drawn["enrollment"] = self._place(partner, enrolled_at, len(y))
+        if not drawn["absent"]:
+            drawn["from"].append(self._place(which, start, len(x)))
+            drawn["speeds"].append(speed)
+        return self._played(x, speed), self._played(y, speed)
+
+    def _parted(
+        self, which: int, n: int, most: int, random: Random
+    ) -> tuple[Array, int, Array, int]:
+        """Two stretches of one recording that share no sample, and where each begins."""
+        shelf, length = self.speech, self.speech.length(which)
+        least = self._least
+        total = min(length, n + most)
+        n = min(max(round(total * n / (n + most)), min(least, n)), total - min(least, most))
+        most = total - n
+        x = y = shelf.take(which, 0, 0)
+        start = other = 0
+        for _ in range(6):
+            start = int(random.integers(length - total + 1))
+            other = start + n + int(random.integers(length - total - start + 1))
+            if random.random() < 0.5:  # the enrollment first: the same, told backwards
+                start, other = length - start - n, length - other - most
+            x, y = shelf.take(which, start, n), shelf.take(which, other, most)
+            if min(rms(x), rms(y)) > 0.1 * shelf.levels[which]:
+                break
+        return x, start, y, other
+
+    def _other(self, name: str, n: int, drawn: dict[str, Any], random: Random) -> Array:
+        here, speed = self.others[name], self._speed(random)
+        which = int(here[random.integers(len(here))])
+        x, start = self.speech.crop(which, round(n * speed), random)
+        drawn["from"].append(self._place(which, start, len(x)))
+        drawn["speeds"].append(speed)
+        return self._played(x, speed)
+
+    def _together(
+        self, parts: Sequence[Array], length: int, drawn: dict[str, Any], random: Random
+    ) -> Array:
+        """Parts [t] of any length -> sources [S, T], the others relative to the first."""
+        cfg = self.cfg
+        n = length if cfg.mode == "max" else min(len(x) for x in parts)
+        sources = np.zeros((len(parts), n), np.float32)
+        first, drawn["sir_db"], drawn["offsets_s"] = max(rms(parts[0][:n]), 1e-9), [], []
+        for i, part in enumerate(parts):
+            x, gain = part[:n], 1.0
+            if i > 0:
+                sir = random.uniform(*cfg.sir_db)
+                gain = first / max(rms(x), 1e-9) * 10 ** (-sir / 20)
+                drawn["sir_db"].append(sir)
+            offset = int(random.integers(n - len(x) + 1))
+            sources[i, offset : offset + len(x)] = gain * x
+            drawn["offsets_s"].append(offset / cfg.sample_rate)
+        return sources
+
+    def _speed(self, random: Random) -> float:
+        return self.cfg.speeds[int(random.integers(len(self.cfg.speeds)))]
+
+    def _played(self, x: Array, speed: float) -> Array:
+        rate = self.cfg.sample_rate
+        return x if speed == 1 else io.resample(x, round(rate * speed), rate)
+
+    def _room(self, random: Random) -> Array:
+        if self.rooms and random.random() < 0.5:
+            return self.rooms.take(int(random.integers(len(self.rooms))))
+        return simulated_response(self.cfg.sample_rate, random)
+
+    def _own_level(self, x: Array, random: Random) -> Array:
+        if not len(x):
+            return x
+        y = at_level(x, random.uniform(*self.cfg.level_db))
+        return (y * min(1.0, CEILING / max(float(np.abs(y).max()), 1e-9))).astype(np.float32)
+
+    def _place(self, which: int, start: int, n: int) -> dict[str, Any]:
+        row, rate = self.speech.rows[which], self.cfg.sample_rate
+        begin = (row.start or 0.0) + start / rate
+        return {"path": str(row.path), "start_s": begin, "duration_s": n / rate}
+
+
+def load(
+    cfg: MixingCfg,
+    manifests: Sequence[str | Path],
+    split: str,
+    folder: str | Path | None = None,
+) -> Mixer:
+    """A mixer over one split of manifests, whose kinds are speech, noise, music and rir.
+
+    Args:
+        cfg: what is mixed.
+        manifests: CSV files.
+        split: train, valid or test.
+        folder: where decoded samples are kept from run to run; in memory when None.
+
+    Raises:
+        ValueError: a manifest makes no sense, or holds too little for the cfg.
+    """
+    rows = [row for path in manifests for row in manifest.read(path) if row.split == split]
+    rows = manifest.allowed(rows, cfg.refused_licenses)
+    used = {"speech": True, "noise": cfg.noise > 0, "music": cfg.music > 0, "rir": cfg.room > 0}
+    shelves = {}
+    for kind in (kind for kind, wanted in used.items() if wanted):
+        here = [row for row in rows if row.kind == kind and (kind != "speech" or row.speaker)]
+        place = None if folder is None else Path(folder) / split / kind
+        shelves[kind] = Shelf(here, cfg.sample_rate, place) if here else None
+    speech = shelves["speech"]
+    if speech is None:
+        raise ValueError(f"no speech with a speaker in the {split} split: fill the column speaker")
+    return Mixer(cfg, speech, shelves.get("noise"), shelves.get("music"), shelves.get("rir"))
