@@ -133,9 +133,10 @@ def main() -> None:
         f"{platform.machine()}, {os.cpu_count()} cores, {options.threads} thread; Python "
         f"{platform.python_version()}, torch {version('torch')}.\n\n"
         f"Cosine of vectors; {len(sounds)} speakers, none heard in fitting. Error: equal error "
-        "rate in percent, with the 95 % interval from drawing the enrolled speakers again. Halves "
-        "of one recording share its microphone and room, which helps: they are no measure of "
-        "telling voices apart across recordings.\n\n"
+        "rate in percent, with the 95 % interval from drawing the enrolled speakers again. Voices "
+        "of different collections differ in microphone and room as well, which helps to refuse "
+        "them; the rows of one collection are without that help. Halves of one recording share "
+        "both, which helps to accept: no measure of knowing a voice again in another recording.\n\n"
         "| trials | error (95 %) | speakers | same voice | another voice |\n"
         "| --- | --- | --- | --- | --- |\n"
     )
