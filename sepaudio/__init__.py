@@ -5,8 +5,8 @@ The map, in the order in which it reads best:
 - `context`: what lies around the samples at hand; one forward for whole signals and streams
 - `layers`: the one shared layer module; `frontends`: waveform to representation
 - `backbones`, `models`: one family, one paper a file; `registry`: a name is a cfg
-- `convert`: published weights to ours
 - `hub`: a trained model is a folder; `streaming`: audio in pieces
+- `convert`: weights of other packages to models of ours
 - `io`: the only room that touches audio files; `doors`: imports that need care
 - `verbs`: what the command line does, as functions on arrays; `cli`: the command line
 - `data`, `training`, `metrics`: manifests and augmentation, recipes and runs, figures
@@ -18,13 +18,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .hub import load, save, weights
+    from .hub import load, load_embedding, save, save_embedding, weights
     from .registry import config, create, names
     from .streaming import Streamer
     from .verbs.classify import classify, classify_files
     from .verbs.doctor import doctor
+    from .verbs.enroll import enroll, enroll_files
     from .verbs.evaluate import evaluate
+    from .verbs.prepare import prepare_ivector
     from .verbs.profile import profile
+    from .verbs.separate import extract, separate
     from .verbs.train import train
 
 __version__ = "0.1.0"
@@ -35,11 +38,18 @@ _HOME = {
     "config": "registry",
     "create": "registry",
     "doctor": "verbs.doctor",
+    "extract": "verbs.separate",
+    "enroll": "verbs.enroll",
+    "enroll_files": "verbs.enroll",
     "evaluate": "verbs.evaluate",
     "load": "hub",
+    "load_embedding": "hub",
     "names": "registry",
+    "prepare_ivector": "verbs.prepare",
     "profile": "verbs.profile",
     "save": "hub",
+    "separate": "verbs.separate",
+    "save_embedding": "hub",
     "Streamer": "streaming",
     "train": "verbs.train",
     "weights": "hub",
@@ -53,11 +63,18 @@ __all__ = [
     "config",
     "create",
     "doctor",
+    "enroll",
+    "enroll_files",
     "evaluate",
+    "extract",
     "load",
+    "load_embedding",
     "names",
+    "prepare_ivector",
     "profile",
     "save",
+    "save_embedding",
+    "separate",
     "train",
     "weights",
 ]

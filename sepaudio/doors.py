@@ -18,14 +18,14 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["asteroid", "lightning", "museval", "timm", "torchaudio"]
+__all__ = ["asteroid", "has_torchcodec", "lightning", "museval", "timm", "torchaudio"]
 
 LIGHTNING = (2, 6, 6)  # 2.6.2 and 2.6.3 were malicious uploads; 2.6.6 mends a checkpoint hole
 INSTALL = {
     "torchaudio": "pip install 'torchaudio>=2.11,<2.12'",
     "timm": "pip install 'timm>=1.0.20,<2'",
     "pytorch_lightning": "pip install 'sepaudio[train]'",
-    "asteroid": "pip install asteroid requests 'setuptools<81'",
+    "asteroid": "pip install 'sepaudio[asteroid]' (compiles pesq: needs gcc, python3-dev)",
     "museval": "pip install museval",
 }
 _kept: list[Any] = []  # libraries of operators, which torch forgets when they are collected
@@ -37,12 +37,21 @@ def torchaudio() -> types.ModuleType:
 
     Its wheel is built for one version of CUDA and refuses any other torch, CPU builds included.
     Its Python functions do not need the native part, so they are imported as if it was not there.
+    Its data sets read audio by torchaudio.load, and that by torchcodec, which is another package
+    with another native part; where that is missing or does not load, soundfile reads instead.
     """
     _need("torchaudio")
     try:
-        return importlib.import_module("torchaudio")
-    except (OSError, RuntimeError):  # not loadable (CPU build), or another version of CUDA
+        module = importlib.import_module("torchaudio")
+    except (ImportError, OSError, RuntimeError):  # CPU build, or another version of CUDA
         _forget("torchaudio")
+        module = _without_native_part()
+    module.load = _load_of(getattr(module, "load", None))  # type: ignore[attr-defined]
+    return module
+
+
+def _without_native_part() -> types.ModuleType:
+    """Import torchaudio with a stand-in for the module that loads its libraries."""
     name = "torchaudio._extension"
     stub: Any = types.ModuleType(name, "Stands in for torchaudio's native part.")
     stub._IS_TORCHAUDIO_EXT_AVAILABLE = stub._IS_ALIGN_AVAILABLE = False
@@ -74,7 +83,7 @@ def lightning() -> types.ModuleType:
             f"earlier ones are unsafe: {INSTALL['pytorch_lightning']}"
         )
     _torchvision()
-    return importlib.import_module("pytorch_lightning")
+    return _quietly("pytorch_lightning")  # asteroid's old torchmetrics imports pkg_resources
 
 
 @functools.cache
@@ -101,6 +110,45 @@ def museval() -> types.ModuleType:
         return _quietly("museval")
     finally:
         del sys.modules["stempeg"]
+
+
+def _load_of(torchcodecs: Callable[..., Any] | None) -> Callable[..., Any]:
+    """A torchaudio.load that does without torchcodec where it must."""
+
+    def load(
+        uri: Any,
+        frame_offset: int = 0,
+        num_frames: int = -1,
+        normalize: bool = True,
+        channels_first: bool = True,
+        format: str | None = None,
+        buffer_size: int = 4096,
+        backend: str | None = None,
+    ) -> tuple[Any, int]:
+        """Samples in float32 [C, T], or [T, C], and their rate; by torchcodec, else soundfile."""
+        if torchcodecs is not None and has_torchcodec():
+            how = (normalize, channels_first, format, buffer_size, backend)
+            samples, rate = torchcodecs(uri, frame_offset, num_frames, *how)
+            return samples, int(rate)
+        import soundfile
+        import torch
+
+        with soundfile.SoundFile(uri) as file:
+            file.seek(min(frame_offset, file.frames))
+            read = torch.from_numpy(file.read(num_frames, dtype="float32", always_2d=True))
+            return read.T.contiguous() if channels_first else read, int(file.samplerate)
+
+    return load
+
+
+@functools.cache
+def has_torchcodec() -> bool:
+    """Whether torchcodec is there and loads; imports it to find out."""
+    try:
+        importlib.import_module("torchcodec.decoders")
+    except (ImportError, OSError, RuntimeError):  # RuntimeError: no FFmpeg, or another torch
+        return False
+    return True
 
 
 def _need(name: str) -> None:

@@ -13,6 +13,7 @@ from sepaudio.verbs.classify import Classification, classify, classify_files
 class Loudness(torch.nn.Module):
     """Says "loud" with a probability of the window's mean square."""
 
+    task = "classification"
     labels, sample_rate = ("quiet", "loud"), 100
 
     def __init__(self):
@@ -109,7 +110,7 @@ def test_a_bad_rate_window_or_device_is_refused(net):
 
 
 def test_what_is_not_a_classifier_is_refused():
-    with pytest.raises(ValueError, match="Linear: expected a classifier"):
+    with pytest.raises(ValueError, match="Linear does no job of ours: expected classification"):
         verb.resolve(torch.nn.Linear(1, 1))
 
 

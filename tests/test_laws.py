@@ -81,3 +81,77 @@ def test_gradient_law_catches_an_idle_parameter():
 
 def test_chunks_add_up():
     assert list(laws.chunks(10, [4, 1])) == [4, 1, 4, 1]
+
+
+SEPARATORS = ["convtasnet_causal_test", "mitas_causal_test"]
+
+
+def ahead(name):
+    """The farthest look-ahead that the latency law would measure."""
+    model = registry.create(name).double().eval()
+    found = []
+    for now in range(400, 400 + model.hop):
+        moved = laws.changed_frames(model, laws.noise(1, 800), now)
+        found.append(now - moved[0] if moved else -1)
+    return max(found), model.latency
+
+
+@pytest.mark.parametrize("name", SEPARATORS)
+def test_a_layer_that_is_a_frame_late_is_seen(name, monkeypatch):
+    right = TimeConv.forward
+
+    def late(self, x, dilation=1, context=WHOLE):
+        y = right(self, x, dilation, context)
+        return torch.cat([y[..., :1], y[..., :-1]], dim=-1) if self.weight.shape[-1] > 1 else y
+
+    monkeypatch.setattr(TimeConv, "forward", late)
+    model = registry.create(name).double().eval()
+    with pytest.raises(AssertionError):
+        laws.streams_like_whole(model, laws.noise(1, 300), [50])
+
+
+@pytest.mark.parametrize("name", SEPARATORS)
+def test_an_encoder_that_is_a_frame_late_is_seen(name, monkeypatch):
+    from sepaudio.frontends import Encoder
+
+    assert ahead(name)[0] == ahead(name)[1]
+    right = Encoder.forward
+
+    def late(self, x, context=WHOLE):
+        return torch.roll(right(self, x, context), 1, dims=-1)
+
+    monkeypatch.setattr(Encoder, "forward", late)
+    measured, declared = ahead(name)
+    assert measured != declared
+
+
+@pytest.mark.parametrize("name", SEPARATORS)
+def test_a_global_norm_in_a_causal_net_is_seen(name, monkeypatch):
+    from sepaudio.layers import CumulativeNorm, GlobalNorm
+
+    def whole(self, x, context=WHOLE, lengths=None):
+        return GlobalNorm.forward(self, x, WHOLE, lengths)
+
+    monkeypatch.setattr(CumulativeNorm, "forward", whole)
+    measured, declared = ahead(name)
+    assert measured > declared
+    model = registry.create(name).double().eval()
+    with pytest.raises(AssertionError):
+        laws.streams_like_whole(model, laws.noise(1, 300), [50])
+
+
+@pytest.mark.parametrize("name", ["mitas_causal_test", "tsenet_causal_test", "swishnet_test"])
+def test_state_that_is_keyed_by_module_is_seen(name, monkeypatch):
+    """Without the number of its place, a shared block has one past for all of them."""
+    from sepaudio.context import Stream
+
+    right = Stream.at
+
+    def by_module(self, place):
+        return self if isinstance(place, int) else right(self, str(place).rstrip("0123456789"))
+
+    monkeypatch.setattr(Stream, "at", by_module)
+    model = registry.create(name).double().eval()
+    given = (laws.noise(1, 4),) if model.task == "extraction" else ()
+    with pytest.raises((AssertionError, RuntimeError)):
+        laws.streams_like_whole(model, laws.noise(1, 600), [50], given=given)

@@ -60,7 +60,7 @@ def step(model):
 
 
 def test_how_many_models_are_under_the_laws():
-    assert (len(TINY), len(CAUSAL), len(FINITE), len(REAL)) == (10, 6, 3, 21)
+    assert (len(TINY), len(CAUSAL), len(FINITE), len(REAL)) == (13, 6, 3, 25)
 
 
 @pytest.mark.parametrize("name", TINY)
@@ -105,8 +105,7 @@ def test_silence_and_loudness_stay_finite(name, level):
 
 @pytest.mark.parametrize("name", TINY)
 def test_gradients_reach_every_parameter(name):
-    model = tiny(name)
-    model.train()
+    model = tiny(name)  # a batch norm in training would hide the biases before it
     more = given(model, 3)
     if getattr(model, "speaker", None) is not None:
         more = (model.speaker(laws.noise(3, 2000, seed=4)),)
@@ -259,12 +258,14 @@ def test_saved_and_loaded_is_the_same_to_the_bit(name, tmp_path):
     with torch.no_grad():
         for value in model.state_dict().values():  # buffers too are not what `create` gives
             if value.is_floating_point():
-                value.add_(torch.rand_like(value))
+                value.add_(0.01 * torch.rand_like(value))
     hub.save(model, tmp_path / "model", card="# test\n", license="CC0-1.0")
     again = hub.load(tmp_path / "model")
     x, more = audio(model, 1, 2000), given(model, 1)
     with torch.no_grad():
-        assert torch.equal(model(x, *more), again(x, *more))
+        y = model(x, *more)
+        assert torch.isfinite(y).all()
+        assert torch.equal(y, again(x, *more))
     assert again.cfg == model.cfg
     assert not again.training
     weights = (tmp_path / "model" / "model.safetensors").stat().st_size

@@ -4,6 +4,7 @@ import dataclasses
 import json
 
 import pytest
+import torch
 
 from sepaudio import registry
 from sepaudio.models.swishnet import SwishNetCfg
@@ -47,3 +48,18 @@ def test_values_of_a_cfg_inside_a_cfg_are_changed_by_name():
     assert (cfg.features.n_mels, cfg.features.n_mfcc, cfg.labels) == (40, 20, ("a", "b"))
     with pytest.raises(ValueError, match="no MelCfg value is called 'n_mel'; did you mean"):
         registry.config("swishnet_slim", features={"n_mel": 40})
+
+
+def test_the_readme_states_the_counts_of_the_models():
+    import re
+    from pathlib import Path
+
+    text = (Path(__file__).parent.parent / "README.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| ([\d,]+) \|", text, flags=re.MULTILINE)
+    assert len(rows) == 13
+    for name, stated in rows:
+        with torch.device("meta"):
+            found = sum(p.numel() for p in registry.create(name).parameters())
+        assert f"{found:,}" == stated, name
+    families = {re.sub(r"_(causal|16k|causal_16k)$", "", name) for name in registry.names()}
+    assert families == {name for name, _ in rows}

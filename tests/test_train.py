@@ -11,7 +11,7 @@ from sepaudio import hub, io, registry
 from sepaudio.cli import main
 from sepaudio.training import recipe as recipes
 from sepaudio.training.bank import bank
-from sepaudio.training.run import fit
+from sepaudio.training.classify import fit
 from sepaudio.verbs.classify import classify
 from sepaudio.verbs.evaluate import evaluate
 from sepaudio.verbs.train import train
@@ -165,7 +165,7 @@ def test_what_is_held_out_is_not_learned_from(recipe):
 @pytest.mark.parametrize("save_every", [0.0, 0.02, 1000.0])
 def test_a_killed_run_goes_on_to_the_same_weights(recipe, tmp_path, monkeypatch, kill, save_every):
     """Killed while it fetches a batch, with whatever was last saved, be it nothing."""
-    from sepaudio.training import run as module
+    from sepaudio.training import classify as module
 
     recipe = replace(recipe, optim=replace(recipe.optim, save_every=save_every))
     train, valid = banks(recipe)
@@ -179,10 +179,10 @@ def test_a_killed_run_goes_on_to_the_same_weights(recipe, tmp_path, monkeypatch,
     def deadly(*arguments):
         draw = draw_of(*arguments)
 
-        def drawn(step):
+        def drawn(step, *part):
             if step == kill:
                 raise SystemError("killed")
-            return draw(step)
+            return draw(step, *part)
 
         return drawn
 

@@ -1,4 +1,4 @@
-"""Time the front-ends against torchaudio and librosa, side by side, and write README.md.
+"""Time the front-ends against torchaudio and librosa, side by side, and write frontends.md.
 
     python recipes/benchmark/frontends.py [--rounds 11] [--threads 1]
 
@@ -102,7 +102,7 @@ def main() -> None:
         f"{options.threads} thread; Python {platform.python_version()}, {versions}.\n\n"
     )
     text = head + "".join(lines)
-    atomic_text(Path(__file__).parent / "README.md", text)
+    atomic_text(Path(__file__).parent / "frontends.md", text)
     print(text)
 
 

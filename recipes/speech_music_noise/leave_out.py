@@ -25,7 +25,7 @@ from sepaudio.data import manifest
 from sepaudio.files import atomic_json
 from sepaudio.training import recipe as recipes
 from sepaudio.training.bank import banks
-from sepaudio.training.run import fit
+from sepaudio.training.classify import fit
 from sepaudio.verbs.evaluate import Track, summarise, tracks
 
 RUNS = Path("runs/speech_music_noise")
@@ -97,6 +97,7 @@ def main() -> None:
     overrides = [f"data.manifests={json.dumps(manifests)}"]
     overrides += [a for a in options.arguments if "=" in a]
     cfg = recipes.read(options.recipe, overrides)
+    assert isinstance(cfg, recipes.RecipeCfg)  # a classifier's
     labels = registry.config(cfg.architecture, **cfg.model).labels
     rows = manifest.allowed(manifest.read_all(manifests, labels), cfg.data.refused_licenses)
     job = Job(cfg, rows, RUNS / f"leave_out_{options.recipe.stem}")

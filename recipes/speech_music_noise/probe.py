@@ -68,6 +68,7 @@ def main() -> None:
     overrides = [f"data.manifests={json.dumps(manifests)}"]
     overrides += [a for a in options.arguments if "=" in a]
     cfg = recipes.read(options.recipe, overrides)
+    assert isinstance(cfg, recipes.RecipeCfg)  # a classifier's
     model = create(cfg.architecture)
     labels, rate = tuple(model.labels), int(model.sample_rate)
     figures = {"before": probe(raw(cfg, labels, rate, "train"), raw(cfg, labels, rate, "test"))}

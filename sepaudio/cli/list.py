@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 def run(arguments: list[str]) -> int:
     """Print both lists."""
+    import torch
     from jsonargparse import ArgumentParser
     from rich.table import Table
 
@@ -24,11 +27,12 @@ def run(arguments: list[str]) -> int:
         table.add_row(name, about["architecture"], labels, about["license"], about["about"])
     out.print(table)
     out.print()
-    table = Table("architecture", "parameters", "rate", "streams", box=None, pad_edge=False)
+    table = Table("architecture", "job", "parameters", "rate", "streams", box=None, pad_edge=False)
     for name in registry.names():
-        model = registry.create(name)
+        with torch.device("meta"):  # sizes without memory
+            model: Any = registry.create(name)
         count = sum(p.numel() for p in model.parameters())
         streams = "yes" if model.causal else "no"
-        table.add_row(name, f"{count:,}", f"{model.sample_rate} Hz", streams)
+        table.add_row(name, model.task, f"{count:,}", f"{model.sample_rate} Hz", streams)
     out.print(table)
     return 0

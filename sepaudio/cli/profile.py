@@ -26,7 +26,8 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="everything as one JSON object")
     options = parser.parse_args(arguments)
     known = options.model in registry.names(tests=True)
-    result = profile(options.model if known else hub.load(options.model), options.seconds)
+    model = options.model if known else hub.load(options.model, untrained=True)
+    result = profile(model, options.seconds)
     if options.json:
         print(json.dumps({**asdict(result), "name": options.model}))
         return 0

@@ -1,12 +1,14 @@
 """ImageNet weights of torchvision and timm -> our backbones; both name the tensors alike."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
+from .. import registry
 from ..backbones.resnet import resnet50 as build_resnet50
 from ..backbones.resnet import resnext50_32x4d as build_resnext50_32x4d
+from .names import renamed
 
 STEM = {"stem.conv": "conv1", "stem.norm": "bn1"}
 BLOCK = {
@@ -19,7 +21,6 @@ BLOCK = {
     "shortcut.0": "downsample.0",
     "shortcut.1": "downsample.1",
 }
-COUNTER = "num_batches_tracked"
 
 
 def published_name(name: str) -> str:
@@ -53,32 +54,43 @@ def resnext50_32x4d(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return _resnet(state, build_resnext50_32x4d)
 
 
+TRUNKS = {"resnet50": resnet50, "resnext50_32x4d": resnext50_32x4d}
+
+
+def from_imagenet(
+    state: dict[str, Tensor],
+    *,
+    architecture: str | None = None,
+    labels: Sequence[str] | None = None,
+) -> nn.Module:
+    """A classifier of sounds whose trunk was trained on ImageNet; its other parts are not trained.
+
+    Args:
+        state: of torchvision's or timm's ResNet-50 or ResNeXt-50 32x4d.
+        architecture: name of ours with such a trunk.
+        labels: of the classes it will be trained for; the architecture's own by default.
+
+    Raises:
+        ValueError: the architecture has another trunk than the weights.
+    """
+    cfgs = {name: registry.config(name) for name in registry.names()}
+    known = [name for name, cfg in cfgs.items() if getattr(cfg, "backbone", None) in TRUNKS]
+    if architecture not in known:
+        raise ValueError(
+            f"architecture={architecture!r}: expected one of {', '.join(known)}; say it (--to)"
+        )
+    if isinstance(labels, str):
+        raise ValueError(f"labels={labels!r}: expected a list")
+    changes = {} if labels is None else {"labels": tuple(labels)}
+    model = registry.create(architecture, **changes)
+    trunk: nn.Module = model.backbone  # type: ignore[assignment]
+    trunk.load_state_dict(TRUNKS[cfgs[architecture].backbone](state))
+    return model
+
+
 def _resnet(state: Mapping[str, Tensor], build: Callable[[], nn.Module]) -> dict[str, Tensor]:
     with torch.device("meta"):
         expected = build().state_dict()
     theirs = {name: published_name(name) for name in expected}
     trunk = {name: value for name, value in state.items() if not name.startswith("fc.")}
-    for name in theirs.values():
-        if name.endswith(COUNTER):  # files from before torch 0.4.1 have none; inference needs none
-            trunk.setdefault(name, torch.zeros((), dtype=torch.long))
-    known = set(theirs.values())
-    unknown = [name for name in trunk if name not in known]
-    missing = [name for name in theirs.values() if name not in trunk]
-    if unknown or missing:
-        raise ValueError(
-            f"state has {_some(unknown)} unknown and {_some(missing)} missing; "
-            "expected the weights of the published network of this name"
-        )
-    for name, value in expected.items():
-        found = trunk[theirs[name]]
-        if found.shape != value.shape:
-            raise ValueError(
-                f"{theirs[name]} has shape {list(found.shape)}: expected {list(value.shape)}"
-            )
-    return {name: trunk[theirs[name]] for name in expected}
-
-
-def _some(names: list[str]) -> str:
-    """How many names, and the first three."""
-    first = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-    return f"{len(names)} ({first})" if names else "0"
+    return renamed(trunk, expected, theirs)

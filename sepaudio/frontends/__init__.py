@@ -1,30 +1,57 @@
 """Waveform to representation, and back where it can be inverted."""
 
+from .bands import Bands, BandsCfg, bands_cfg
+from .fbsp import FBSP, norm_penalty
 from .filterbank import PADS, Decoder, Encoder, as_channels, free_filters, reach
+from .ivector import POOLING, IVector, IVectorCfg
+from .kaldi import (
+    KaldiCfg,
+    KaldiMFCC,
+    kaldi_cfg,
+    kaldi_deltas,
+    subtract_sliding_mean,
+    voiced_frames,
+)
 from .mel import MFCC, PRESETS, Deltas, LogMel, MelCfg, deltas, mel_cfg, mel_filters
+from .picture import DeltaMFCC
 from .speaker import Embedding, SpeakerCfg, SpeakerEncoder, fingerprint, vectors
 from .stft import STFT, WINDOWS
 
 __all__ = [
+    "FBSP",
     "MFCC",
     "PADS",
+    "POOLING",
     "PRESETS",
     "STFT",
     "WINDOWS",
+    "Bands",
+    "BandsCfg",
     "Decoder",
+    "DeltaMFCC",
     "Deltas",
     "Embedding",
     "Encoder",
+    "IVector",
+    "IVectorCfg",
+    "KaldiCfg",
+    "KaldiMFCC",
     "LogMel",
     "MelCfg",
     "SpeakerCfg",
     "SpeakerEncoder",
     "as_channels",
+    "bands_cfg",
     "deltas",
     "fingerprint",
     "free_filters",
+    "kaldi_cfg",
+    "kaldi_deltas",
     "mel_cfg",
     "mel_filters",
+    "norm_penalty",
     "reach",
+    "subtract_sliding_mean",
     "vectors",
+    "voiced_frames",
 ]

@@ -255,7 +255,7 @@ class LogMel(nn.Module):
                 raise ValueError("lengths with pad_mode='reflect': use pad_mode='constant'")
             x = x.where(torch.arange(x.shape[-1], device=x.device) < lengths[..., None], 0)
         bands = []
-        with _full_precision(x):
+        with full_precision(x):
             for spec in self.stft.tiles(x, context):
                 if cfg.power == 2:
                     y = torch.view_as_real(spec).flatten(-2).square_() @ filters  # [..., n, bands]
@@ -305,11 +305,11 @@ class MFCC(nn.Module):
 
     def forward(self, x: Tensor, context: Context = WHOLE, lengths: Tensor | None = None) -> Tensor:
         """Samples [..., T] -> cepstra [..., n_mfcc, L]; takes and raises what LogMel does."""
-        with _full_precision(x):
+        with full_precision(x):
             return torch.matmul(self.basis.value, self.bands(x, context, lengths))
 
 
-def _full_precision(x: Tensor) -> AbstractContextManager[Any]:
+def full_precision(x: Tensor) -> AbstractContextManager[Any]:
     """Autocast off: a power spectrum leaves the range of half precision."""
     on = x.device.type != "meta" and torch.is_autocast_enabled(x.device.type)
     return torch.autocast(x.device.type, enabled=False) if on else nullcontext()

@@ -22,6 +22,12 @@ WINDOWS: dict[str, Callable[[Array], Array]] = {
     "hann": lambda phase: 0.5 - 0.5 * np.cos(phase),
     "hamming": lambda phase: 0.54 - 0.46 * np.cos(phase),
     "blackman": lambda phase: 0.42 - 0.5 * np.cos(phase) + 0.08 * np.cos(2 * phase),
+    "blackman_harris": lambda phase: (  # four terms, -92 dB: Harris, Proc. IEEE 66 (1978)
+        0.35875
+        - 0.48829 * np.cos(phase)
+        + 0.14128 * np.cos(2 * phase)
+        - 0.01168 * np.cos(3 * phase)
+    ),
     "povey": lambda phase: (0.5 - 0.5 * np.cos(phase)) ** 0.85,
 }
 PADDINGS = {"constant": "zeros", "reflect": "the signal mirrored"}

@@ -1,9 +1,11 @@
 """The one shared layer module: weights in, tensors through. All models are built from these."""
 
 from .activation import ACTIVATIONS, MASKS, activation, masks_of
+from .attention import PoolAttention2d
 from .condition import CONDITIONS, condition
 from .conv import PictureConv, TimeConv
 from .gated import GatedConv1d, gate
+from .gmm import GMM, Statistics, Subspace, scatter, statistics
 from .inverted import InvertedResidual, SqueezeExcite
 from .norm import NORMS, ChannelNorm, CumulativeNorm, FixedNorm, GlobalNorm, MaskedBatchNorm, norm
 from .pool import POOLS, mask_time, pool_time
@@ -14,6 +16,7 @@ from .tcn import SHARING, TCN, Place, TCNCfg, plan
 __all__ = [
     "ACTIVATIONS",
     "CONDITIONS",
+    "GMM",
     "MASKS",
     "NORMS",
     "POOLS",
@@ -29,10 +32,13 @@ __all__ = [
     "MaskedBatchNorm",
     "PictureConv",
     "Place",
+    "PoolAttention2d",
     "SeparableConv1d",
     "SeparableConv2d",
     "SpatialSeparableConv2d",
     "SqueezeExcite",
+    "Statistics",
+    "Subspace",
     "TCNCfg",
     "TimeConv",
     "activation",
@@ -43,4 +49,6 @@ __all__ = [
     "norm",
     "plan",
     "pool_time",
+    "scatter",
+    "statistics",
 ]

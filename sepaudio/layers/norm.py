@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ..context import WHOLE, Context
 from .conv import causal_or_refuse
@@ -32,9 +33,8 @@ class _Affine(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
         self.eps = eps
 
-    def _scale(self, x: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
-        y = (x - mean) * (variance + self.eps).rsqrt()
-        return y * self.weight[:, None] + self.bias[:, None]
+    def _scale(self, x: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
+        return torch.addcmul(self.bias[:, None], (x - mean) * scale, self.weight[:, None])
 
 
 class GlobalNorm(_Affine):
@@ -43,13 +43,12 @@ class GlobalNorm(_Affine):
     def forward(self, x: Tensor, context: Context = WHOLE, lengths: Tensor | None = None) -> Tensor:
         """x [B, C, L], lengths [B] in frames -> [B, C, L], zero beyond the lengths."""
         causal_or_refuse(False, context, "GlobalNorm")
-        if lengths is None:
-            mean = x.mean(dim=(1, 2), keepdim=True)
-            return self._scale(x, mean, (x - mean).square().mean(dim=(1, 2), keepdim=True))
+        if lengths is None:  # one group of all channels is the same, in one pass
+            return F.group_norm(x, 1, self.weight, self.bias, self.eps)
         n = (lengths * x.shape[1]).to(x.dtype)[:, None, None]
         mean = mask_time(x, lengths).sum(dim=(1, 2), keepdim=True) / n
         variance = mask_time(x - mean, lengths).square().sum(dim=(1, 2), keepdim=True) / n
-        return mask_time(self._scale(x, mean, variance), lengths)
+        return mask_time(self._scale(x, mean, (variance + self.eps).rsqrt()), lengths)
 
 
 class CumulativeNorm(_Affine):
@@ -69,18 +68,17 @@ class CumulativeNorm(_Affine):
             origin = x[..., :1].to(wide).mean(dim=1)
             past = torch.cat([torch.zeros_like(origin).expand(-1, 3), origin], dim=1)
         count, total, squares, origin = past.to(wide).chunk(4, dim=1)
-        centred = x.to(wide) - origin[..., None]
-        sums = total + centred.mean(dim=1).cumsum(dim=-1)  # [B, L]
-        sums_of_squares = squares + centred.square().mean(dim=1).cumsum(dim=-1)
+        centred = x - origin[..., None].to(x.dtype)
+        sums = total + centred.mean(dim=1).to(wide).cumsum(dim=-1)  # [B, L]
+        sums_of_squares = squares + centred.square().mean(dim=1).to(wide).cumsum(dim=-1)
         counts = count + torch.arange(1, x.shape[-1] + 1, device=x.device, dtype=wide)
         context.remember(
             torch.stack([counts[:, -1], sums[:, -1], sums_of_squares[:, -1], origin[:, 0]], dim=1)
         )
         shift = sums / counts
-        variance = (sums_of_squares / counts - shift.square()).clamp_min(0)[:, None]
-        normed = (centred - shift[:, None]) * (variance + self.eps).rsqrt()
-        y: Tensor = normed.to(x.dtype) * self.weight[:, None] + self.bias[:, None]
-        return y
+        variance = (sums_of_squares / counts - shift.square()).clamp_min(0)
+        scale = (variance + self.eps).rsqrt()
+        return self._scale(centred, shift[:, None].to(x.dtype), scale[:, None].to(x.dtype))
 
 
 class ChannelNorm(_Affine):
@@ -88,8 +86,10 @@ class ChannelNorm(_Affine):
 
     def forward(self, x: Tensor, context: Context = WHOLE, lengths: Tensor | None = None) -> Tensor:
         """x [B, C, L] -> [B, C, L]."""
-        mean = x.mean(dim=1, keepdim=True)
-        return self._scale(x, mean, (x - mean).square().mean(dim=1, keepdim=True))
+        if not x.shape[-1]:
+            return x
+        variance, mean = torch.var_mean(x, dim=1, correction=0, keepdim=True)
+        return self._scale(x, mean, (variance + self.eps).rsqrt())
 
 
 class MaskedBatchNorm(nn.BatchNorm2d):

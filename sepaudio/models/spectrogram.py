@@ -1,4 +1,4 @@
-"""The general spectrogram classifier: log-mel picture, any image backbone, a small head.
+"""The general spectrogram classifier: log-mel or MFCC picture, any image backbone, a small head.
 
 With MobileNet v1 at a quarter of its width it is the teacher of SwishNet (Hussain & Haque
 2018, 1812.00149, figure 2): 217,235 trainable parameters, of which 4,163 are the head.
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from torch import Tensor, nn
 
 from ..backbones import backbone
-from ..frontends import LogMel, MelCfg, mel_cfg
+from ..frontends import DeltaMFCC, LogMel, MelCfg, mel_cfg
 from ..layers import FixedNorm, pool_time
 from ..registry import register
 
@@ -20,8 +20,10 @@ class SpectrogramCfg:
 
     Attributes:
         labels: the classes, in the order of the logits.
-        features: the log-mel picture; its sample rate is the model's.
-        channels: copies of the picture, one per colour that the backbone expects.
+        features: the log-mel spectrogram or cepstra; its sample rate is the model's.
+        picture: "mel" for the log-mel spectrogram, the same in every channel; "mfcc_deltas" for
+            cepstra, their slopes and the slopes' slopes, a channel each.
+        channels: of the picture, one per colour that the backbone expects.
         backbone: name of the image network.
         multiplier: scales the backbone's widths.
         hidden: units of the head's ReLU layer; 0 for none.
@@ -30,11 +32,20 @@ class SpectrogramCfg:
 
     labels: tuple[str, ...] = ("noise", "music", "speech")
     features: MelCfg = field(default_factory=lambda: mel_cfg("psf", 16000, n_mels=64))
+    picture: str = "mel"
     channels: int = 3
     backbone: str = "mobilenet_v1"
     multiplier: float = 0.25
     hidden: int = 16
     dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.picture not in ("mel", "mfcc_deltas"):
+            raise ValueError(f"picture={self.picture!r}: expected one of mel, mfcc_deltas")
+        if self.picture == "mfcc_deltas" and self.channels != DeltaMFCC.orders:
+            raise ValueError(
+                f"channels={self.channels} with picture='mfcc_deltas': expected {DeltaMFCC.orders}"
+            )
 
 
 @register(
@@ -60,8 +71,13 @@ class SpectrogramClassifier(nn.Module):
     def __init__(self, cfg: SpectrogramCfg):
         super().__init__()
         self.cfg, self.labels = cfg, cfg.labels
-        self.frontend = LogMel(cfg.features)
-        self.standardize = FixedNorm(cfg.features.n_mels)
+        self.frontend: LogMel | DeltaMFCC
+        if cfg.picture == "mel":
+            self.frontend, rows = LogMel(cfg.features), cfg.features.n_mels
+        else:
+            self.frontend = DeltaMFCC(cfg.features)
+            rows = cfg.features.n_mfcc * self.frontend.orders
+        self.standardize = FixedNorm(rows)
         self.backbone = backbone(cfg.backbone, cfg.channels, cfg.multiplier)
         width, n_classes = int(self.backbone.out_channels), len(cfg.labels)  # type: ignore[arg-type]
         self.dropout = nn.Dropout(cfg.dropout)
@@ -83,8 +99,12 @@ class SpectrogramClassifier(nn.Module):
         return self(waveform, lengths)  # type: ignore[no-any-return]
 
     def clip_logits(self, features: Tensor, frames: Tensor | None = None) -> Tensor:
-        """Log-mel [B, F, L], frames [B] -> logits [B, K]."""
-        picture = self.standardize(features)[:, None].expand(-1, self.cfg.channels, -1, -1)
+        """What the front-end gives [B, F, L], frames [B] -> logits [B, K]."""
+        x = self.standardize(features)
+        if isinstance(self.frontend, DeltaMFCC):
+            picture = self.frontend.picture(x)
+        else:
+            picture = x[:, None].expand(-1, self.cfg.channels, -1, -1)
         spec = self.backbone(picture, frames).mean(dim=2)  # [B, D, L']
         after = None if frames is None else self.backbone.lengths(frames)  # type: ignore[operator]
         y: Tensor = self.head(self.dropout(pool_time(spec, "mean", after)))

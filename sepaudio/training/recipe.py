@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ import yaml
 
 from .. import registry
 from ..data.augment import AugmentCfg
+from ..data.mixing import MixingCfg
+from ..losses import LOSSES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +73,13 @@ class OptimCfg:
         lengths: clip lengths drawn for each batch [s].
         late_frame: end each clip at a random frame of its last half, one for the whole batch
             (the author's rule), so that the network learns to decide at any moment.
+        schedule: "cosine" to zero, or "plateau": halved where validation stands still.
+        valid_every: steps between validations; 0 for none.
+        patience: validations without a better one before the plateau schedule halves.
+        stop_after: validations without a better one before the run ends; 0 for never.
+        keep_best: how many of the best weights are kept; the best of them is the result.
+        accumulate: parts that a batch is learned from, one after the other.
+        precision: Lightning's name of it: "32-true", "bf16-mixed", "16-mixed".
         threads: of the arithmetic on a CPU; a network this small is fastest with one.
         save_every: [s] between checkpoints.
     """
@@ -85,12 +94,26 @@ class OptimCfg:
     ema: float = 0.998
     lengths: tuple[float, ...] = (0.5, 1.0, 2.0)
     late_frame: bool = True
+    schedule: str = "cosine"
+    valid_every: int = 0
+    patience: int = 3
+    stop_after: int = 0
+    keep_best: int = 1
+    accumulate: int = 1
+    precision: str = "32-true"
     threads: int = 1
     save_every: float = 60.0
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.batch < 1:
-            raise ValueError(f"steps={self.steps}, batch={self.batch}: expected at least 1")
+        for name in ("steps", "batch", "patience", "keep_best", "accumulate", "threads"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)}: expected at least 1")
+        if self.schedule not in ("cosine", "plateau"):
+            raise ValueError(f"schedule={self.schedule!r}: expected one of cosine, plateau")
+        if self.schedule == "plateau" and not self.valid_every:
+            raise ValueError(
+                "schedule='plateau' with valid_every=0: give steps between validations"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,10 +137,64 @@ class RecipeCfg:
     license: str = "unknown"
 
 
-def read(path: str | Path, overrides: Sequence[str] = ()) -> RecipeCfg:
+@dataclass(frozen=True, kw_only=True)
+class SpeakersCfg:
+    """Where mixtures of speakers come from.
+
+    Attributes:
+        manifests: CSV files with a column `speaker`, relative to the recipe.
+        mixing: how the mixtures are drawn; its sample rate is the model's.
+        shelf: folder of the decoded recordings, made when it is not there; relative to the
+            working folder.
+        valid_items: mixtures of the valid split that validation hears, always the same.
+        workers: processes that mix ahead.
+    """
+
+    manifests: tuple[str, ...] = ()
+    mixing: MixingCfg = field(default_factory=MixingCfg)
+    shelf: str = "runs/shelf"
+    valid_items: int = 100
+    workers: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class MixtureRecipeCfg:
+    """One run of a separator or an extractor.
+
+    Attributes:
+        architecture: a registered name.
+        model: values of its cfg that differ.
+        data: see `SpeakersCfg`.
+        optim: see `OptimCfg`.
+        loss: a key of `losses.LOSSES`.
+        absent: weight of the loss on mixtures without the enrolled speaker.
+        seed: of every draw.
+        license: of the weights that come out.
+    """
+
+    architecture: str
+    model: dict[str, Any] = field(default_factory=dict)
+    data: SpeakersCfg = field(default_factory=SpeakersCfg)
+    optim: OptimCfg = field(default_factory=OptimCfg)
+    loss: str = "si_snr"
+    absent: float = 0.2
+    seed: int = 0
+    license: str = "unknown"
+
+    def __post_init__(self) -> None:
+        if self.loss not in LOSSES:
+            raise ValueError(f"loss={self.loss!r}: expected one of {', '.join(LOSSES)}")
+
+
+AnyRecipe = RecipeCfg | MixtureRecipeCfg
+
+
+def read(path: str | Path, overrides: Sequence[str] = ()) -> AnyRecipe:
     """The recipe in a YAML file, with `key=value` overrides such as "optim.lr=1e-3".
 
-    Manifests are taken relative to the recipe's folder.
+    The architecture's job decides which keys there are: `RecipeCfg` for a classifier,
+    `MixtureRecipeCfg` for separators and extractors. Manifests are taken relative to the recipe's
+    folder.
 
     Raises:
         ValueError: no such file, no such key, or a value of another type; the key is named.
@@ -130,26 +207,40 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> RecipeCfg:
     for override in overrides:
         if "=" not in override or override.startswith("-"):
             raise ValueError(f"{override!r}: expected key=value, such as optim.lr=1e-3")
+    kind = _kind(path, overrides)
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(RecipeCfg, None)
+    parser.add_class_arguments(kind, None)
     try:
         parsed = parser.parse_path(str(path))
         parsed = parser.parse_args([f"--{override}" for override in overrides], namespace=parsed)
-        recipe = RecipeCfg(**vars(parser.instantiate(parsed)))
+        recipe: AnyRecipe = kind(**vars(parser.instantiate(parsed)))
     except (ArgumentError, TypeError) as error:
         raise ValueError(f"{path}: {error}") from error
     registry.config(recipe.architecture, **recipe.model)  # names the key that is wrong
     return _anchored(recipe, path.parent)
 
 
-def _anchored(recipe: RecipeCfg, folder: Path) -> RecipeCfg:
-    from dataclasses import replace
+def _kind(path: Path, overrides: Sequence[str]) -> type[AnyRecipe]:
+    """The recipe type of the architecture that a file and its overrides name."""
+    try:
+        text = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not readable as YAML ({error})") from error
+    named = {**text} if isinstance(text, dict) else {}
+    for override in overrides:
+        key, _, value = override.partition("=")
+        if key == "architecture":
+            named[key] = value
+    cfg = registry.config(str(named.get("architecture", "")))
+    return RecipeCfg if hasattr(cfg, "labels") else MixtureRecipeCfg
 
+
+def _anchored(recipe: AnyRecipe, folder: Path) -> AnyRecipe:
     manifests = tuple(str(folder / manifest) for manifest in recipe.data.manifests)
-    return replace(recipe, data=replace(recipe.data, manifests=manifests))
+    return replace(recipe, data=replace(recipe.data, manifests=manifests))  # type: ignore[arg-type]
 
 
-def to_yaml(recipe: RecipeCfg) -> str:
+def to_yaml(recipe: AnyRecipe) -> str:
     """The resolved recipe, every value written out."""
     return yaml.safe_dump(_plain(asdict(recipe)), sort_keys=False)
 

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import hub, io
+from .. import io
+from .given import Array, mono, place
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -30,8 +31,6 @@ SILENCE_DB = -70.0  # [dB of full scale, RMS]
 PAUSE_DB = 40.0  # below the loudest window
 LOUDEST = 1000.0  # beyond it samples are integers taken for floats, or damage
 BATCH = 64  # windows at once
-
-Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,13 +83,13 @@ def classify(
         ValueError: x is empty, has NaN, or has its channels last.
     """
     net = resolve(model, device)
-    mono = _mono(x)
+    samples = mono(x)
     if sample_rate < 1:
         raise ValueError(f"sample_rate={sample_rate}: expected Hz, such as 16000")
     rate = int(net.sample_rate)
     if sample_rate != rate:
-        mono = io.resample(mono, sample_rate, rate)
-    return _sum_up(net, [mono], window, silence_db)
+        samples = io.resample(samples, sample_rate, rate)
+    return _sum_up(net, [samples], window, silence_db)
 
 
 def classify_files(
@@ -132,40 +131,7 @@ def resolve(model: str | Path | nn.Module, device: str = "auto") -> Any:
     Raises:
         ValueError: it is not a classifier, or the device is not there.
     """
-    import torch
-
-    if device == "auto":
-        mps = torch.backends.mps.is_available()
-        device = "cuda" if torch.cuda.is_available() else "mps" if mps else "cpu"
-    try:
-        where = torch.device(device)
-        torch.empty(0, device=where)
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(
-            f"device={device!r} is not usable here ({str(error).splitlines()[0]}); use 'auto'"
-        ) from error
-    net = model.to(where) if isinstance(model, torch.nn.Module) else hub.load(model, where)
-    if not hasattr(net, "clip"):
-        raise ValueError(f"{model} is a {type(net).__name__}: expected a classifier")
-    return net
-
-
-def _mono(x: Any) -> Array:
-    samples = np.asarray(x)
-    if samples.ndim not in (1, 2):
-        raise ValueError(f"x has shape {list(samples.shape)}: expected [T] or [C, T]")
-    if samples.ndim == 2 and samples.shape[0] > samples.shape[1]:
-        raise ValueError(f"x has shape {list(samples.shape)}: expected [C, T]; pass x.T")
-    if not np.issubdtype(samples.dtype, np.floating):
-        raise ValueError(
-            f"x has dtype {samples.dtype}: expected floats with full scale 1; "
-            "divide integers by their largest value"
-        )
-    if samples.shape[-1] == 0:
-        raise ValueError("x has no samples: expected at least one")
-    if not np.isfinite(samples).all():
-        raise ValueError("x has NaN or infinite samples: expected finite ones; mend the source")
-    return np.asarray(samples if samples.ndim == 1 else samples.mean(axis=0), dtype=np.float32)
+    return place(model, device, "classification")
 
 
 def _windows(blocks: Iterable[Array], size: int) -> Iterator[tuple[Array, int]]:

@@ -106,10 +106,12 @@ def _torchaudio() -> Finding:
     from sepaudio import doors
 
     if not _installed("torchaudio"):
-        return None, "not installed", "only needed for tests against it"
+        return None, "not installed", "only needed for its resampler in training and its data sets"
     module = doors.torchaudio()
     native = module._extension._IS_TORCHAUDIO_EXT_AVAILABLE
-    return True, f"{module.__version__}, {'native' if native else 'Python part only'}", ""
+    reader = "torchcodec" if doors.has_torchcodec() else "soundfile"
+    part = "native" if native else "Python part only"
+    return True, f"{module.__version__}, {part}, reads by {reader}", ""
 
 
 def _timm() -> Finding:

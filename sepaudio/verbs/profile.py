@@ -79,7 +79,11 @@ def profile(model: str | nn.Module, seconds: float = 1.0) -> Profile:
     samples = round(seconds * net.sample_rate)
     if samples < 1:
         raise ValueError(f"seconds={seconds}: expected at least one sample")
-    calls = _watch(net, torch.zeros(1, samples))
+    channels = getattr(net, "channels", None)
+    inputs = [torch.zeros(1, *([] if channels is None else [channels]), samples)]
+    if getattr(net, "task", None) == "extraction":
+        inputs.append(torch.zeros(1, net.embedding_size))
+    calls = _watch(net, inputs)
     layers = tuple(_layers(net, calls))
     return Profile(
         name=name,
@@ -111,73 +115,105 @@ def separable_cost(
     return taps * wide + wide * out_channels, taps * in_channels * out_channels
 
 
-def _watch(net: nn.Module, x: Any) -> dict[str, list[tuple[int, ...]]]:
-    """Output shapes of every convolution and linear layer, by name, for one forward."""
+def _macs(module: Any, given: Any, y: Any) -> int:
+    """Multiply-adds of one call."""
+    from ..frontends import Bands, Decoder, Encoder
+
+    if isinstance(module, Encoder):
+        return int(y.numel() * module.filters[0].numel())
+    if isinstance(module, Decoder):
+        return int(given[0].numel() * module.filters[0].numel())
+    if isinstance(module, Bands):
+        wavelets = 2 * (module.cfg.n_fft // 2 + 1) * module.cfg.window_length
+        frames = math.prod(y.shape[:-3]) * y.shape[-1]
+        return int(wavelets * frames) if module.cfg.learned else 0
+    return int(y.numel() * module.weight[0].numel())  # weights behind one output value
+
+
+def _watch(net: nn.Module, inputs: list[Any]) -> dict[str, list[int]]:
+    """Multiply-adds of every layer that multiplies, by name and call, for one forward."""
     import torch
 
+    from ..frontends import Bands, Decoder, Encoder
     from ..layers import PictureConv, TimeConv
 
     kinds = (TimeConv, PictureConv, torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.Linear)
-    shapes: dict[str, list[tuple[int, ...]]] = {}
+    calls: dict[str, list[int]] = {}
     hooks = []
     for name, module in net.named_modules():
-        if isinstance(module, kinds):
+        if isinstance(module, (*kinds, Encoder, Decoder, Bands)):
 
-            def note(_m: Any, _a: Any, y: Any, name: str = name) -> None:
-                shapes.setdefault(name, []).append(tuple(y.shape))
+            def note(m: Any, given: Any, y: Any, name: str = name) -> None:
+                calls.setdefault(name, []).append(_macs(m, given, y))
 
             hooks.append(module.register_forward_hook(note))
     was = net.training
     net.eval()
     try:
         with torch.no_grad():
-            net(x.to(next(net.parameters())))
+            like = next(net.parameters())
+            net(*(x.to(like) for x in inputs))
     finally:
         net.train(was)
         for hook in hooks:
             hook.remove()
-    return shapes
+    return calls
 
 
-def _layers(net: nn.Module, shapes: dict[str, list[tuple[int, ...]]]) -> list[Layer]:
-    """Rows for everything that owns weights; a separable pair carries its dense cost."""
-    from ..layers import SeparableConv1d, SeparableConv2d
+def _separable(net: nn.Module) -> dict[str, tuple[int, int]]:
+    """Names of the halves of separable convolutions -> (taps, depth multiplier).
 
-    modules = dict(net.named_modules())
-    dense: dict[str, tuple[int, int]] = {}  # name of a separable half -> dense weights, macs
-    for name, module in modules.items():
+    A dense convolution would have the pointwise half's weights times taps / multiplier, and no
+    depthwise half (0 taps).
+    """
+    from ..layers import TCN, InvertedResidual, SeparableConv1d, SeparableConv2d
+
+    found: dict[str, tuple[int, int]] = {}
+    for name, module in net.named_modules():
         if isinstance(module, SeparableConv1d | SeparableConv2d):
-            depthwise, pointwise = module.depthwise.weight, module.pointwise.weight
-            inner = math.prod(depthwise.shape[2:])
-            weights = inner * module.depthwise.groups * pointwise.shape[0]
-            outputs = sum(math.prod(s[2:]) for s in shapes.get(f"{name}.pointwise", ()))
-            dense[f"{name}.depthwise"] = (0, 0)
-            dense[f"{name}.pointwise"] = (weights, weights * outputs)
+            depthwise = module.depthwise
+            wider = depthwise.weight.shape[0] // depthwise.groups
+            found[f"{name}.depthwise"] = (0, 1)
+            found[f"{name}.pointwise"] = (depthwise.weight[0].numel(), wider)
+        elif isinstance(module, TCN):
+            for i in range(len(module.depthwise)):
+                found[f"{name}.depthwise.{i}"] = (0, 1)
+            for kind in ("residuals", "skips"):
+                for i in range(len(getattr(module, kind))):
+                    found[f"{name}.{kind}.{i}"] = (module.cfg.conv_kernel, 1)
+        elif isinstance(module, InvertedResidual):
+            found[f"{name}.depthwise"] = (0, 1)
+            found[f"{name}.project"] = (module.depthwise.weight[0].numel(), 1)
+    return found
+
+
+def _layers(net: nn.Module, calls: dict[str, list[int]]) -> list[Layer]:
+    """Rows for everything that owns weights; a separable pair carries its dense cost."""
+    separable = _separable(net)
     rows: list[Layer] = []
     seen: set[int] = set()
-    for name, module in modules.items():
+    for name, module in net.named_modules():
         own = [p for p in module.parameters(recurse=False) if id(p) not in seen]
         seen.update(id(p) for p in own)
-        calls = shapes.get(name, [])
-        if not own and not calls:
+        played = calls.get(name, [])
+        if not own and not any(played):
             continue
-        weight = getattr(module, "weight", None)
-        weights = macs = 0
-        if calls and weight is not None:
-            per_position = weight[0].numel()  # weights behind one output value
-            weights = weight.numel() if any(weight is p for p in own) else 0
-            macs = sum(per_position * math.prod(shape) for shape in calls)
-        dense_weights, dense_macs = dense.get(name, (weights, macs))
+        weight = getattr(module, "weight", getattr(module, "filters", None))
+        weights = 0
+        if played and weight is not None and any(weight is p for p in own):
+            weights = weight.numel()
+        macs = sum(played)
+        taps, wider = separable.get(name, (1, 1))
         rows.append(
             Layer(
                 name=name,
                 kind=type(module).__name__,
                 parameters=sum(p.numel() for p in own),
                 macs=macs,
-                calls=max(len(calls), 1),
+                calls=max(len(played), 1),
                 weights=weights,
-                dense_weights=dense_weights,
-                dense_macs=dense_macs,
+                dense_weights=weights * taps // wider,
+                dense_macs=macs * taps // wider,
             )
         )
     return rows

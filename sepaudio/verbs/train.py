@@ -13,9 +13,9 @@ from typing import Any
 import torch
 
 from .. import hub, registry
+from ..training import classify, mixtures
 from ..training import recipe as recipes
 from ..training.bank import banks
-from ..training.run import Trained, fit
 
 
 def train(
@@ -25,7 +25,7 @@ def train(
     output: str | Path | None = None,
     quiet: bool = False,
 ) -> Path:
-    """Train, calibrate and save; returns the model folder.
+    """Train, judge or calibrate, and save; returns the model folder.
 
     A run that was killed goes on where it last saved, with the same result to the last bit.
 
@@ -42,22 +42,31 @@ def train(
     folder = Path(output) if output is not None else Path("runs") / Path(recipe).stem
     torch.manual_seed(cfg.seed)
     model: Any = registry.create(cfg.architecture, **cfg.model)
-    trained = fit(model, *banks(cfg, model), cfg, folder, quiet=quiet)
-    about = describe(cfg, trained)
-    return hub.save(trained.model, folder / "model", card=_card(cfg, trained), **about)
+    names: tuple[str, ...]
+    if isinstance(cfg, recipes.RecipeCfg):
+        heard = classify.fit(model, *banks(cfg, model), cfg, folder, quiet=quiet)
+        trained, names = heard.model, heard.bank.names
+        measured = {
+            "data_fingerprint": heard.bank.fingerprint,
+            "temperature": heard.temperature,
+            "valid_accuracy_augmented_2s": heard.valid_accuracy,
+        }
+    else:
+        mixed = mixtures.fit(model, cfg, folder, quiet=quiet)
+        trained, names = mixed.model, mixed.names
+        measured = {"data_fingerprint": mixed.fingerprint, "valid_loss_db": mixed.valid}
+    about = {**describe(cfg, names), **measured}
+    return hub.save(trained, folder / "model", card=_card(cfg, names), **about)
 
 
-def describe(cfg: recipes.RecipeCfg, trained: Trained) -> dict[str, object]:
-    """What config.json says of a run beside the model itself."""
+def describe(cfg: recipes.AnyRecipe, names: Sequence[str]) -> dict[str, object]:
+    """What config.json says of a run beside the model itself and what was measured."""
     return {
         "architecture": cfg.architecture,
         "license": cfg.license,
-        "trained_on": list(trained.bank.names),
-        "data_fingerprint": trained.bank.fingerprint,
+        "trained_on": list(names),
         "seed": cfg.seed,
         "recipe": json.loads(json.dumps(asdict(cfg))) | {"data": _without_paths(cfg)},
-        "temperature": trained.temperature,
-        "valid_accuracy_augmented_2s": trained.valid_accuracy,
         "versions": {
             "python": platform.python_version(),
             **{name: version(name) for name in ("torch", "numpy", "pytorch-lightning", "soxr")},
@@ -65,15 +74,16 @@ def describe(cfg: recipes.RecipeCfg, trained: Trained) -> dict[str, object]:
     }
 
 
-def _without_paths(cfg: recipes.RecipeCfg) -> dict[str, object]:
+def _without_paths(cfg: recipes.AnyRecipe) -> dict[str, object]:
     data = json.loads(json.dumps(asdict(cfg.data)))
     data["manifests"] = [Path(path).name for path in cfg.data.manifests]
-    data.pop("bank")
+    for folder in ("bank", "shelf"):
+        data.pop(folder, None)
     return dict(data)
 
 
-def _card(cfg: recipes.RecipeCfg, trained: Trained) -> str:
-    sources = "\n".join(f"- {name}" for name in trained.bank.names)
+def _card(cfg: recipes.AnyRecipe, names: Sequence[str]) -> str:
+    sources = "\n".join(f"- {name}" for name in names)
     return (
         f"# {cfg.architecture}\n\nLicence of the weights: {cfg.license}\n\n"
         f"Trained {cfg.optim.steps} steps, seed {cfg.seed}, on\n\n{sources}\n"

@@ -1,0 +1,219 @@
+"""ESResNet: three bands of a spectrum as the colours of a picture, classified by an image network.
+
+Sources: Guzhov et al. 2020 (2004.07301), ESResNet with and without attention; Guzhov et al. 2021
+(2104.11587), ESResNe(X)t-fbsp; sizes and order of operations from the first author's code
+(ESResNet, commit 138c073, and ESResNeXt-fbsp, commit 7c1488a), which the published parameter
+counts confirm: 23,610,482, 30,634,098 and 30,109,045 for 50 classes.
+"""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..backbones import BACKBONES, backbone
+from ..backbones.staged import Staged, he_init
+from ..frontends import Bands, BandsCfg, bands_cfg
+from ..layers import PoolAttention2d
+from ..registry import register
+
+# of ESC-50 (Piczak 2015), in the order of its target numbers
+ESC50 = (
+    "dog", "rooster", "pig", "cow", "frog", "cat", "hen", "insects", "sheep", "crow",
+    "rain", "sea_waves", "crackling_fire", "crickets", "chirping_birds", "water_drops", "wind",
+    "pouring_water", "toilet_flush", "thunderstorm",
+    "crying_baby", "sneezing", "clapping", "breathing", "coughing", "footsteps", "laughing",
+    "brushing_teeth", "snoring", "drinking_sipping",
+    "door_wood_knock", "mouse_click", "keyboard_typing", "door_wood_creaks", "can_opening",
+    "washing_machine", "vacuum_cleaner", "clock_alarm", "clock_tick", "glass_breaking",
+    "helicopter", "chainsaw", "siren", "car_horn", "engine", "train", "church_bells", "airplane",
+    "fireworks", "hand_saw",
+)  # fmt: skip
+
+KERNELS = ((3, 1), (1, 5), (3, 1), (1, 5))  # (frequency, time) of the stages' attention
+
+
+@dataclass(frozen=True, kw_only=True)
+class ESResNetCfg:
+    """What ESResNet is made of.
+
+    Attributes:
+        labels: the classes, in the order of the logits.
+        features: the multi-band picture; its sample rate and hop are the model's.
+        backbone: name of an image network of a stem and stages.
+        multiplier: scales the backbone's widths.
+        attention: a mask after each stage and one on the pooled vector.
+        last_kernel: (frequency, time) of the last mask's depthwise convolution, whose map is one
+            point: (1, 1) leaves out what only meets padding.
+        attention_bias: initial bias of the masks' norms. The first code starts at 0, the second at
+            1 where the backbone is pretrained, so that five masks do not first shrink its maps to
+            a thirtieth.
+        channels: of the sound; each has its own picture, their pooled vectors are added.
+        fold_channels: the pictures of all channels go through the network as one batch, so that
+            norms in training share their statistics; False, as published, takes one channel after
+            the other. Evaluation is the same.
+    """
+
+    labels: tuple[str, ...] = ESC50
+    features: BandsCfg = field(default_factory=BandsCfg)
+    backbone: str = "resnet50"
+    multiplier: float = 1.0
+    attention: bool = False
+    last_kernel: tuple[int, ...] = (3, 5)
+    attention_bias: float = 1.0
+    channels: int = 1
+    fold_channels: bool = True
+
+    def __post_init__(self) -> None:
+        if len(self.labels) < 2:
+            raise ValueError(f"labels={self.labels!r}: expected two classes or more")
+        if self.channels < 1:
+            raise ValueError(f"channels={self.channels}: expected 1 (mono), 2 (stereo) or more")
+        if len(self.last_kernel) != 2 or any(n < 1 or n % 2 == 0 for n in self.last_kernel):
+            raise ValueError(f"last_kernel={self.last_kernel}: expected two odd numbers")
+
+
+_TINY = BandsCfg(sample_rate=1000, n_fft=32, hop=20, window_length=26)
+
+
+@register(
+    ESResNetCfg,
+    esresnet=ESResNetCfg(features=bands_cfg("esresnet"), fold_channels=False),
+    esresnet_attention=ESResNetCfg(
+        features=bands_cfg("esresnet"), attention=True, attention_bias=0.0, fold_channels=False
+    ),
+    esresnext_fbsp=ESResNetCfg(
+        features=bands_cfg("esresnext_fbsp"),
+        backbone="resnext50_32x4d",
+        attention=True,
+        fold_channels=False,
+    ),
+    esresnet_separable=ESResNetCfg(backbone="separable", attention=True, last_kernel=(1, 1)),
+    esresnet_test=ESResNetCfg(
+        labels=("noise", "speech"), features=_TINY, multiplier=0.125, attention=True, channels=2
+    ),
+    esresnext_test=ESResNetCfg(
+        labels=("noise", "speech"),
+        features=BandsCfg(sample_rate=1000, n_fft=32, hop=20, window_length=26, learned=True),
+        backbone="separable",
+        multiplier=0.25,
+        attention=True,
+        last_kernel=(1, 1),
+        fold_channels=False,
+    ),
+)
+class ESResNet(nn.Module):
+    """One decision per clip.
+
+    Attention compares maps of two sizes, so a clip's result hangs on its exact length: clips of
+    a batch are run in groups of equal length, each cut to its own. In training a norm's statistics
+    are then those of a group, and a group of one clip is refused by the last mask's norm; train on
+    clips of one length.
+
+    Weights that no output depends on are single elements, which `dead_parameters` cannot name: the
+    last mask sees one point, so that with a 3x5 kernel fourteen of fifteen taps per channel only
+    meet padding (28,672 of the published 30,634,098), and a learned transform's outputs above the
+    last band (two of 1,025, three values each) are left out of the picture.
+    """
+
+    task = "classification"
+    causal = False
+    latency = None
+    receptive_field = None  # the whole clip
+    dead_parameters: tuple[str, ...] = ()
+
+    def __init__(self, cfg: ESResNetCfg):
+        super().__init__()
+        self.cfg, self.labels = cfg, cfg.labels
+        self.frontend = Bands(cfg.features)
+        net = backbone(cfg.backbone, cfg.features.n_bands, cfg.multiplier)
+        if not isinstance(net, Staged):
+            others = ", ".join(name for name in BACKBONES if name != cfg.backbone)
+            raise ValueError(f"backbone={cfg.backbone!r}: it has no stages; use one of {others}")
+        self.backbone = net
+        self.attention = nn.ModuleList()
+        if cfg.attention:
+            high, wide = cfg.last_kernel
+            channels = [*net.stage_channels, net.out_channels]
+            for i, kernel in enumerate((*KERNELS, (high, wide))):
+                self.attention.append(
+                    PoolAttention2d(channels[i], channels[i + 1], kernel, cfg.attention_bias)
+                )
+            he_init(self.attention)
+        self.head = nn.Linear(net.out_channels, len(cfg.labels))
+        self.channels = cfg.channels if cfg.channels > 1 else None
+        self.sample_rate = cfg.features.sample_rate  # [Hz]
+        self.hop = self.frontend.hop  # [samples]
+        self.minimum_length = self.frontend.minimum_length  # [samples]; silence fills up to it
+
+    def forward(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """waveform [B, T] or [B, C, T], lengths [B] in samples -> logits [B, K].
+
+        Args:
+            waveform: of [-1, 1], at `sample_rate`; one without channels is given to all of them.
+            lengths: of each clip; what lies beyond is not looked at.
+        """
+        y: Tensor = self.head(self.pooled(waveform, lengths))
+        return y
+
+    def clip(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """waveform [B, T] or [B, C, T], lengths [B] in samples -> logits [B, K]."""
+        return self(waveform, lengths)  # type: ignore[no-any-return]
+
+    def clip_logits(self, picture: Tensor) -> Tensor:
+        """What the front-end gives, [B, 3, F, L] or [B, C, 3, F, L] -> logits [B, K]."""
+        y: Tensor = self.head(self._pooled(picture if picture.ndim == 5 else picture[:, None]))
+        return y
+
+    def pooled(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """waveform [B, T] or [B, C, T], lengths [B] in samples -> features [B, D], summed over C.
+
+        Raises:
+            ValueError: if the waveform has another number of axes or channels, or no samples.
+        """
+        x = self._channels(waveform)
+        if lengths is None:
+            return self._pooled(self.frontend(self._filled(x)))
+        if lengths.numel() and int(lengths.min()) < 1:
+            raise ValueError(f"lengths={lengths.tolist()}: expected at least 1 sample each")
+        y = x.new_zeros(len(x), self.backbone.out_channels)
+        for length in torch.unique(lengths).tolist():
+            rows = lengths == length
+            y = y.masked_scatter(
+                rows[:, None], self._pooled(self.frontend(self._filled(x[rows, :, :length])))
+            )
+        return y
+
+    def _channels(self, waveform: Tensor) -> Tensor:
+        """waveform [B, T] or [B, C, T] -> [B, C, T]."""
+        n, shape = self.cfg.channels, list(waveform.shape)
+        if waveform.ndim == 2:
+            waveform = waveform[:, None].expand(-1, n, -1)
+        if waveform.ndim != 3 or waveform.shape[1] != n or not waveform.shape[-1]:
+            raise ValueError(
+                f"waveform has shape {shape}: expected [B, T] or [B, {n}, T] with T of at least 1; "
+                "use waveform[None] for one signal, mix channels down or change channels="
+            )
+        return waveform
+
+    def _filled(self, x: Tensor) -> Tensor:
+        """x [..., T] -> with silence up to `minimum_length`."""
+        return F.pad(x, (0, max(self.minimum_length - x.shape[-1], 0)))
+
+    def _pooled(self, picture: Tensor) -> Tensor:
+        """Pictures [B, C, 3, F, L] -> features [B, D]."""
+        if self.cfg.fold_channels:
+            return self._vector(picture.flatten(0, 1)).reshape(*picture.shape[:2], -1).sum(dim=1)
+        return torch.stack([self._vector(x) for x in picture.unbind(1)]).sum(dim=0)
+
+    def _vector(self, picture: Tensor) -> Tensor:
+        """Picture [B, 3, F, L] -> features [B, D]."""
+        x: Tensor = self.backbone.stem(picture)
+        for i, stage in enumerate(self.backbone.stages):
+            y: Tensor = stage(x)
+            x = self.attention[i](x, y) if self.attention else y
+        y = x.mean(dim=(2, 3), keepdim=True)
+        if self.attention:
+            y = self.attention[-1](x, y)
+        return y[:, :, 0, 0]

@@ -1,0 +1,138 @@
+"""Training of a classifier on a bank of clips, and its calibration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..layers import TimeConv
+from . import recipe as recipes
+from .bank import Bank
+from .loop import Draw, run
+from .recipe import OptimCfg, RecipeCfg
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a run leaves behind."""
+
+    model: nn.Module
+    temperature: float
+    valid_accuracy: float
+    bank: Bank
+
+
+def batch_at(bank: Bank, usable: NDArray[np.int64], cfg: OptimCfg, fps: float, seed: int) -> Draw:
+    """A function from the step's number to its batch: features [B, F, L], labels [B].
+
+    A label of -1 is not learned from: hardly anything sounds in that clip.
+    """
+    often = bank.evenly(usable)
+
+    def draw(step: int, part: int, parts: int) -> tuple[Tensor, Tensor]:
+        random = np.random.default_rng([seed, step])
+        rows = np.sort(random.choice(usable, cfg.batch, p=often))
+        frames = bank.features.shape[-1]
+        length = min(round(float(random.choice(cfg.lengths)) * fps), frames)
+        if cfg.late_frame:
+            length = round((length - 0.5) * random.uniform(0.5, 1.0)) + 1
+        start = int(random.integers(frames - length + 1))
+        x = bank.features[rows, :, start : start + length].astype(np.float32)
+        heard = bank.active[rows, start : start + length].mean(axis=1) > 0.1
+        labels = np.where(heard, bank.labels[rows], -1)
+        mine = slice(part, None, parts)
+        return torch.from_numpy(x[mine]), torch.from_numpy(labels[mine])
+
+    return draw
+
+
+def cross_entropy(smoothing: float) -> Any:
+    """Cross-entropy of the decision at the last frame, as an objective."""
+
+    def objective(model: Any, batch: tuple[Tensor, Tensor]) -> Tensor:
+        features, labels = batch
+        logits: Tensor = model.clip_logits(features)
+        if not (labels >= 0).any():
+            return logits.sum() * 0.0
+        return F.cross_entropy(logits, labels, label_smoothing=smoothing, ignore_index=-1)
+
+    return objective
+
+
+def fit(
+    model: Any,
+    train: Bank,
+    valid: Bank,
+    recipe: RecipeCfg,
+    folder: Path,
+    *,
+    quiet: bool = False,
+) -> Trained:
+    """Train `model` on a bank and calibrate it on another.
+
+    Args:
+        model: with `frontend`, `standardize` and `clip_logits`; it is trained in place, and what
+            comes back is the average of its weights.
+        train: clips to learn from.
+        valid: clips for the temperature.
+        recipe: the run's.
+        folder: of the run: resolved recipe, checkpoint, TensorBoard events. A run that was
+            killed here goes on.
+        quiet: no progress bar.
+    """
+    cfg = recipe.optim
+    usable = train.without(recipe.data.held_out)
+    fps = float(model.sample_rate / model.hop)
+    standardize(model, train, usable)
+    best = run(
+        model,
+        batch_at(train, usable, cfg, fps, recipe.seed),
+        cross_entropy(cfg.label_smoothing),
+        cfg,
+        seed=recipe.seed,
+        folder=folder,
+        resolved=recipes.to_yaml(recipe),
+        quiet=quiet,
+    )
+    temperature, accuracy = calibrate(best, valid, recipe.data.held_out)
+    return Trained(best, temperature, accuracy, train)
+
+
+def standardize(model: Any, bank: Bank, usable: NDArray[np.int64], most: int = 4000) -> None:
+    """Measure mean and deviation of every feature on the training clips."""
+    rows = usable[:: max(1, len(usable) // most)]
+    x = bank.features[rows].astype(np.float64)
+    mean, std = x.mean(axis=(0, 2)), x.std(axis=(0, 2))
+    norm = model.standardize
+    norm.mean.copy_(torch.from_numpy(mean))
+    norm.std.copy_(torch.from_numpy(np.maximum(std, 1e-3)))
+
+
+@torch.no_grad()
+def calibrate(model: Any, bank: Bank, held_out: tuple[str, ...]) -> tuple[float, float]:
+    """Fold the temperature that fits best into the last layer; returns it and the accuracy.
+
+    Source: Guo et al. 2017 (1706.04599), section 4.2, on clips of two seconds.
+    """
+    rows = bank.without(held_out)
+    frames = round(2.0 * model.sample_rate / model.hop)
+    rows = rows[bank.active[rows, :frames].mean(axis=1) > 0.1]
+    logits, labels = [], torch.from_numpy(bank.labels[rows])
+    for some in np.array_split(rows, max(1, len(rows) // 256)):
+        x = torch.from_numpy(bank.features[some, :, :frames].astype(np.float32))
+        logits.append(model.clip_logits(x))
+    found = torch.cat(logits).double()
+    grid = torch.logspace(-1, 1, 201, dtype=torch.float64)
+    losses = [float(F.cross_entropy(found / t, labels)) for t in grid]
+    temperature = float(grid[int(np.argmin(losses))])
+    last: Any = [m for m in model.head.modules() if isinstance(m, TimeConv | nn.Linear)][-1]
+    last.weight.div_(temperature)
+    last.bias.div_(temperature)
+    return temperature, float((found.argmax(dim=1) == labels).double().mean())

@@ -1,0 +1,306 @@
+"""One training run on Lightning, which may be killed at any moment and goes on where it was.
+
+Batch `step` is a pure function of the seed and the step, and so is every random draw while it is
+learned from. So what has to be remembered is the step, the weights, their average, the optimiser
+and the schedule; nothing about workers or positions.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import logging
+import math
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from .. import doors, registry
+from ..files import atomic_text
+from .recipe import OptimCfg
+
+pl = doors.lightning()
+
+Draw = Callable[[int, int, int], Any]  # step, part, parts -> that part of the step's batch
+Objective = Callable[[Any, Any], Tensor]  # model, batch -> loss
+Validate = Callable[[Any], float]  # model -> figure, lower is better
+
+
+class _Parts(Dataset[Any]):
+    """Item i is the batch of one step, or the part of it that this process learns from at once."""
+
+    def __init__(self, draw: Draw, cfg: OptimCfg, rank: int, world: int):
+        self.draw, self.cfg, self.rank, self.world = draw, cfg, rank, world
+
+    def __len__(self) -> int:
+        return self.cfg.steps * self.cfg.accumulate
+
+    def __getitem__(self, i: int) -> Any:
+        step, turn = divmod(i, self.cfg.accumulate)
+        return self.draw(step, turn * self.world + self.rank, self.cfg.accumulate * self.world)
+
+
+class _From(Sampler[int]):
+    """Items in order, from the step that the optimiser has reached."""
+
+    def __init__(self, task: Task, cfg: OptimCfg):
+        self.task, self.cfg = task, cfg
+
+    def __iter__(self) -> Iterator[int]:
+        n = self.cfg.accumulate
+        return iter(range(self.task.done * n, self.cfg.steps * n))
+
+    def __len__(self) -> int:
+        return (self.cfg.steps - self.task.done) * self.cfg.accumulate
+
+
+class Task(pl.LightningModule):  # type: ignore[misc,name-defined]
+    """An objective, averaged weights, one schedule.
+
+    Args:
+        model: trained in place.
+        objective: what is minimised.
+        cfg: how.
+        seed: of every draw.
+        folder: of the run; `last.ckpt` and the best weights go there.
+        validate: judges the averaged weights every `cfg.valid_every` steps.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        objective: Objective,
+        cfg: OptimCfg,
+        seed: int,
+        folder: Path,
+        validate: Validate | None = None,
+    ):
+        super().__init__()
+        self.model, self.objective, self.cfg, self.seed = model, objective, cfg, seed
+        self.folder, self.checkpoint = folder, folder / "last.ckpt"
+        self.validate, self.saved = validate, time.monotonic()
+        dead = set(getattr(model, "dead_parameters", ()))
+        for name, parameter in model.named_parameters():
+            if name in dead:  # no gradient would ever come
+                parameter.requires_grad_(False)
+        self.averaged: Any = registry.build(model.cfg)
+        self.averaged.load_state_dict(model.state_dict())
+        self.averaged.requires_grad_(False)
+        self.done = 0  # optimiser steps
+        self.factor = 1.0  # of the plateau schedule
+        self.stale = 0  # validations since the best one
+        self.best: list[tuple[float, int]] = []  # (figure, step) of the weights kept in best/
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Every step draws from its own seed, so that a replayed step is the same step."""
+        turn = batch_idx % self.cfg.accumulate
+        torch.manual_seed((self.seed << 32) + self.done * self.cfg.accumulate + turn)
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """The loss of one batch."""
+        loss = self.objective(self.model, batch)
+        self.log("loss", loss, prog_bar=True)
+        return loss
+
+    def configure_optimizers(self) -> Any:
+        """AdamW; warm-up, then a cosine to zero, or halving where validation stands still."""
+        cfg = self.cfg
+        learning = [p for p in self.model.parameters() if p.requires_grad]
+        groups = [
+            {"params": [p for p in learning if p.ndim > 1], "weight_decay": cfg.weight_decay},
+            {"params": [p for p in learning if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+        optimizer = torch.optim.AdamW(groups, lr=cfg.lr)
+
+        def factor(step: int) -> float:
+            rise = min(1.0, (step + 1) / max(cfg.warmup, 1))
+            if cfg.schedule == "plateau":
+                return rise * self.factor
+            return rise * 0.5 * (1 + math.cos(math.pi * min(step / cfg.steps, 1.0)))
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return [optimizer], [{"scheduler": schedule, "interval": "step"}]
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Average the weights, count the step, judge, and only then save: all or none."""
+        if (batch_idx + 1) % self.cfg.accumulate:
+            return
+        self.done += 1
+        self._average()
+        last = self.done == self.cfg.steps
+        if self.validate and (self.done % self.cfg.valid_every == 0 or last):
+            self._judge(self.validate)
+        if last or time.monotonic() - self.saved >= self.cfg.save_every:
+            self._save()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Where the run is goes with the weights."""
+        checkpoint["run"] = (self.done, self.factor, self.stale, self.best)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """And comes back with them."""
+        self.done, self.factor, self.stale, self.best = checkpoint["run"]
+
+    def _average(self) -> None:
+        decay = min(self.cfg.ema, self.done / (self.done + 10))
+        with torch.no_grad():
+            pairs = zip(
+                self.averaged.state_dict().values(), self.model.state_dict().values(), strict=True
+            )
+            for mean, new in pairs:
+                if mean.is_floating_point():
+                    mean.lerp_(new, 1 - decay)
+                else:
+                    mean.copy_(new)
+
+    def _judge(self, validate: Validate) -> None:
+        """Validate, keep the best weights, slow down or stop where nothing gets better."""
+        cfg = self.cfg
+        self.averaged.eval()
+        with torch.no_grad():
+            figure = validate(self.averaged)
+        self.log("valid", figure, prog_bar=True)
+        better = not self.best or figure < self.best[0][0]
+        self.stale = 0 if better else self.stale + 1
+        if cfg.schedule == "plateau" and self.stale and self.stale % cfg.patience == 0:
+            self.factor *= 0.5
+        kept = sorted([*self.best, (figure, self.done)])[: cfg.keep_best]
+        if self.global_rank == 0:
+            if (figure, self.done) in kept:
+                self._keep(self.done)
+            for _, step in set(self.best) - set(kept):
+                self._best_path(step).unlink(missing_ok=True)
+        self.best = kept
+        if cfg.stop_after and self.stale >= cfg.stop_after:
+            self.trainer.should_stop = True
+            self._save()
+
+    def _best_path(self, step: int) -> Path:
+        return self.folder / "best" / f"{step}.pt"
+
+    def _keep(self, step: int) -> None:
+        path = self._best_path(step)
+        path.parent.mkdir(exist_ok=True)
+        torch.save(self.averaged.state_dict(), path.with_suffix(".new"))
+        path.with_suffix(".new").replace(path)
+
+    def _save(self) -> None:
+        """All processes take part, the first one writes."""
+        new = self.checkpoint.with_suffix(".new")
+        self.trainer.save_checkpoint(new)
+        if self.global_rank == 0:
+            new.replace(self.checkpoint)
+        self.saved = time.monotonic()
+
+
+def run(
+    model: nn.Module,
+    draw: Draw,
+    objective: Objective,
+    cfg: OptimCfg,
+    *,
+    seed: int,
+    folder: Path,
+    resolved: str,
+    validate: Validate | None = None,
+    workers: int = 0,
+    quiet: bool = False,
+) -> Any:
+    """Train; returns the averaged weights of the last or, with validation, of the best step.
+
+    Under torchrun every process of every machine takes its part of each batch; `cfg.batch` is
+    that of all together.
+
+    Args:
+        model: trained in place.
+        draw: step, part, parts -> that part of the step's batch, always the same.
+        objective: model, batch -> loss, a mean over the batch.
+        cfg: how.
+        seed: of every draw.
+        folder: of the run: resolved recipe, checkpoint, TensorBoard events. A run that was killed
+            here goes on.
+        resolved: text of the recipe, every value written out.
+        validate: model -> figure, lower is better; see `OptimCfg.valid_every`.
+        workers: processes that draw batches ahead.
+        quiet: no progress bar.
+
+    Raises:
+        ValueError: the folder holds a run of another recipe.
+    """
+    torch.set_num_threads(cfg.threads)
+    _keep_memory()
+    folder.mkdir(parents=True, exist_ok=True)
+    before, checkpoint = folder / "recipe.yaml", folder / "last.ckpt"
+    if checkpoint.exists() and before.exists() and before.read_text() != resolved:
+        raise ValueError(
+            f"{folder} holds a run of another recipe: name another --output or remove the folder"
+        )
+    world, local = (int(os.environ.get(k, 1)) for k in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+    rank = int(os.environ.get("RANK", 0))
+    if rank == 0:
+        atomic_text(before, resolved)
+    task = Task(model, objective, cfg, seed, folder, validate if cfg.valid_every else None)
+    loader = DataLoader(
+        _Parts(draw, cfg, rank, world),
+        batch_size=None,
+        sampler=_From(task, cfg),
+        num_workers=workers,
+        multiprocessing_context="fork" if workers else None,
+    )
+    with _quiet_lightning():
+        trainer = pl.Trainer(
+            max_steps=cfg.steps,
+            max_epochs=-1,
+            accelerator="auto",
+            devices=local,
+            num_nodes=world // local,
+            strategy="ddp" if world > 1 else "auto",
+            use_distributed_sampler=False,
+            precision=cfg.precision,
+            accumulate_grad_batches=cfg.accumulate,
+            logger=pl.loggers.TensorBoardLogger(folder, name="", version="events"),
+            enable_checkpointing=False,
+            enable_progress_bar=not quiet,
+            enable_model_summary=False,
+            gradient_clip_val=cfg.clip_norm,
+            log_every_n_steps=50,
+        )
+        resume = checkpoint if checkpoint.exists() else None
+        trainer.fit(task, loader, ckpt_path=resume, weights_only=False)
+    averaged: Any = task.averaged.to("cpu").eval()
+    if task.best:
+        averaged.load_state_dict(torch.load(task._best_path(task.best[0][1]), weights_only=True))
+    return averaged
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Lightning's advice about our loader and logger, which know better, kept off the terminal."""
+    log = logging.getLogger("pytorch_lightning")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="pytorch_lightning")
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+        try:
+            yield
+        finally:
+            log.setLevel(level)
+
+
+def _keep_memory() -> None:
+    """Tell glibc to keep freed memory: small networks spend a third of a step on page faults."""
+    if sys.platform.startswith("linux"):
+        with contextlib.suppress(OSError, AttributeError):
+            mallopt = ctypes.CDLL(None).mallopt
+            mallopt(-3, 1 << 30)  # M_MMAP_THRESHOLD: ask the system for a block of its own
+            mallopt(-1, 1 << 30)  # M_TRIM_THRESHOLD: give memory back

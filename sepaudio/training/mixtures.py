@@ -1,0 +1,157 @@
+"""Training of separators and extractors on mixtures that are drawn as they are needed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..data import manifest
+from ..data.dataset import collate
+from ..data.mixing import Mixer, load
+from ..losses import LOSSES, absent, pit
+from . import recipe as recipes
+from .loop import Draw, Objective, Validate, run
+from .recipe import MixtureRecipeCfg
+
+Batch = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class TrainedOnMixtures:
+    """What a run leaves behind.
+
+    Attributes:
+        model: the averaged weights of the best step, or the last without validation.
+        names: of the collections that were heard.
+        fingerprint: of the recordings.
+        valid: loss on the validation mixtures [dB].
+    """
+
+    model: nn.Module
+    names: tuple[str, ...]
+    fingerprint: str
+    valid: float
+
+
+def batch_at(mixer: Mixer, batch: int, seed: int) -> Draw:
+    """A function from the step's number to its mixtures; each is its own pure function."""
+
+    def draw(step: int, part: int, parts: int) -> Batch:
+        first = step * batch
+        return collate([mixer.item(seed, 0, first + i) for i in range(part, batch, parts)])
+
+    return draw
+
+
+def separation(loss: str) -> Objective:
+    """The loss of the best order of the estimates."""
+
+    def objective(model: Any, batch: Batch) -> Tensor:
+        estimates = model(batch["mixture"])
+        return pit(estimates.float(), batch["sources"], None, LOSSES[loss])[0].mean()
+
+    return objective
+
+
+def extraction(loss: str, weight: float) -> Objective:
+    """The loss of the enrolled speaker; where he is absent, `weight` times what is left of it all.
+
+    The model's own front-end hears the enrollment and, if it has weights, learns with the rest.
+    """
+
+    def objective(model: Any, batch: Batch) -> Tensor:
+        embedding = model.speaker(batch["enrollment"], batch["enrollment_lengths"])
+        estimate = model(batch["mixture"], embedding).float()
+        here = batch["target"] >= 0
+        index = batch["target"].clamp_min(0)[:, None, None].expand(-1, 1, estimate.shape[-1])
+        wanted = batch["sources"].gather(1, index)[:, 0]
+        present = LOSSES[loss](estimate, wanted, None)
+        gone = absent(estimate, batch["mixture"])
+        return torch.where(here, present, weight * gone).mean()
+
+    return objective
+
+
+def objective_of(model: Any, cfg: MixtureRecipeCfg) -> Objective:
+    """What a model of either job minimises."""
+    if model.task == "separation":
+        return separation(cfg.loss)
+    if model.speaker is None:
+        raise ValueError(
+            f"{cfg.architecture} has no speaker front-end: give one in the recipe, "
+            "model: {speaker: {...}}"
+        )
+    return extraction(cfg.loss, cfg.absent)
+
+
+def mixers(cfg: MixtureRecipeCfg, model: Any) -> tuple[Mixer, Mixer]:
+    """What a recipe trains on, and what it is judged on.
+
+    Raises:
+        ValueError: rate or number of sources are not the model's, or the data do not suffice.
+    """
+    mixing = cfg.data.mixing
+    if mixing.sample_rate != model.sample_rate:
+        raise ValueError(
+            f"data.mixing.sample_rate={mixing.sample_rate}: expected the model's, "
+            f"{model.sample_rate}"
+        )
+    if model.task == "separation" and mixing.n_src != (model.cfg.n_src, model.cfg.n_src):
+        n = model.cfg.n_src
+        raise ValueError(
+            f"data.mixing.n_src={list(mixing.n_src)}: expected the model's, [{n}, {n}]"
+        )
+    data = cfg.data
+    return (
+        load(mixing, data.manifests, "train", data.shelf),
+        load(mixing, data.manifests, "valid", data.shelf),
+    )
+
+
+def judge(mixer: Mixer, objective: Objective, items: int, batch: int) -> Validate:
+    """The mean loss over the same mixtures of the valid split every time."""
+
+    def validate(model: Any) -> float:
+        like, total = next(model.parameters()), 0.0
+        for first in range(0, items, batch):
+            some = range(first, min(first + batch, items))
+            made = collate([mixer.item(0, 0, i) for i in some])
+            made = {key: value.to(like.device) for key, value in made.items()}
+            with torch.inference_mode():
+                total += float(objective(model, made)) * len(some)
+        return total / items
+
+    return validate
+
+
+def fit(
+    model: Any, cfg: MixtureRecipeCfg, folder: Path, *, quiet: bool = False
+) -> TrainedOnMixtures:
+    """Train `model` on the mixtures of a recipe; see `loop.run`.
+
+    Raises:
+        ValueError: the recipe and the data do not fit together; the message says where.
+    """
+    train, valid = mixers(cfg, model)
+    objective = objective_of(model, cfg)
+    validate = judge(valid, objective, cfg.data.valid_items, cfg.optim.batch)
+    best = run(
+        model,
+        batch_at(train, cfg.optim.batch, cfg.seed),
+        objective,
+        cfg.optim,
+        seed=cfg.seed,
+        folder=folder,
+        resolved=recipes.to_yaml(cfg),
+        validate=validate,
+        workers=cfg.data.workers,
+        quiet=quiet,
+    )
+    shelves = [train.speech, train.rooms, *train.beds.values()]
+    rows = [row for shelf in shelves if shelf for row in shelf.rows]
+    names = tuple(sorted({row.origin for row in rows}))
+    return TrainedOnMixtures(best, names, manifest.fingerprint(rows), validate(best))

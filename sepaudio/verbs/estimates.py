@@ -1,0 +1,110 @@
+"""Where estimates of files go: names that cannot clash, nothing overwritten unasked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .. import files, io
+from .given import Array
+
+Separate = Callable[[Array, int], tuple[Array, int]]  # samples, rate -> estimates [S, T], rate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimated:
+    """What became of one recording.
+
+    Attributes:
+        file: its name, as it was given.
+        outputs: the files written, in the order of the sources.
+        sample_rate: of them [Hz].
+        seconds: duration.
+        error: why there are none.
+    """
+
+    file: str
+    outputs: tuple[Path, ...] = ()
+    sample_rate: int = 0
+    seconds: float = 0.0
+    error: str | None = None
+
+
+def names(
+    inputs: Sequence[Path], folder: Path, template: str, n: int, overwrite: bool
+) -> list[list[Path]]:
+    """The files that the estimates of every input go to.
+
+    Args:
+        inputs: recordings.
+        folder: where to.
+        template: of the names, with {stem} of the input and {source}, from 1.
+        n: estimates of each input.
+        overwrite: whether files that are there may be replaced.
+
+    Raises:
+        ValueError: two would have the same name, one is an input, or one is there already.
+    """
+    taken: dict[Path, Path] = {}
+    out = []
+    heard = {path.resolve() for path in inputs}
+    for path in inputs:
+        row = []
+        for source in range(1, n + 1):
+            try:
+                name = template.format(stem=path.stem, source=source)
+            except (KeyError, IndexError, ValueError) as error:
+                raise ValueError(
+                    f"template={template!r}: expected text with {{stem}} and {{source}}"
+                ) from error
+            target = folder / name
+            if target in taken:
+                raise ValueError(
+                    f"{taken[target]} and {path} would both be written to {target}: use a template "
+                    "with {stem} and {source}, or write to different folders"
+                )
+            if target.resolve() in heard:
+                raise ValueError(f"{target} is one of the recordings: write elsewhere")
+            if target.exists() and not overwrite:
+                raise ValueError(f"{target} is there already; pass --overwrite to replace it")
+            taken[target] = path
+            row.append(target)
+        out.append(row)
+    return out
+
+
+def write(
+    inputs: Iterable[Path],
+    targets: Sequence[Sequence[Path]],
+    separate: Separate,
+    channel: str | int = "mix",
+    subtype: str | None = None,
+) -> Iterator[Estimated]:
+    """Separate files one by one; a file that fails is a result whose `error` says why.
+
+    Args:
+        inputs: recordings.
+        targets: the files for the estimates of each, as `names` gives them.
+        separate: what is done with the samples.
+        channel: "mix" averages the channels, a number picks one, from 0.
+        subtype: encoding, see `io.write`; float where the format has it, so that no level clips.
+    """
+    for path, row in zip(inputs, targets, strict=True):
+        try:
+            x, rate = io.read(path, channel=channel)
+            estimates, out_rate = separate(x, rate)
+            if len(estimates) != len(row):
+                raise ValueError(f"{len(estimates)} estimates for {len(row)} names")
+            for target, estimate in zip(row, estimates, strict=True):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                io.write(target, estimate, out_rate, subtype)
+        except (ValueError, OSError) as error:
+            yield Estimated(file=files.name(path), error=str(error))
+        else:
+            yield Estimated(
+                file=files.name(path),
+                outputs=tuple(row),
+                sample_rate=out_rate,
+                seconds=len(x) / rate,
+            )

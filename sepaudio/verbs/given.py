@@ -1,0 +1,68 @@
+"""What users hand to a verb: arrays, and models by name, folder or themselves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import hub
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Array = NDArray[np.float32]
+VERBS = {"separation": "separate", "extraction": "extract", "classification": "classify"}
+
+
+def place(model: str | Path | nn.Module, device: str, task: str) -> Any:
+    """The model meant by a name, a folder or itself, on a device, in evaluation mode.
+
+    Raises:
+        ValueError: it does another job than `task`, or the device is not there.
+    """
+    import torch
+
+    if device == "auto":
+        mps = torch.backends.mps.is_available()
+        device = "cuda" if torch.cuda.is_available() else "mps" if mps else "cpu"
+    try:
+        where = torch.device(device)
+        torch.empty(0, device=where)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(
+            f"device={device!r} is not usable here ({str(error).splitlines()[0]}); use 'auto'"
+        ) from error
+    net: Any = model.to(where) if isinstance(model, torch.nn.Module) else hub.load(model, where)
+    found = getattr(net, "task", "")
+    if found != task:
+        hint = f"; use `{VERBS[found]}`" if found in VERBS else ""
+        raise ValueError(
+            f"{type(net).__name__} does {found or 'no job of ours'}: expected {task}{hint}"
+        )
+    return net.eval()
+
+
+def mono(x: Any) -> Array:
+    """x [T] or [C, T] as one channel [T], the mean of all.
+
+    Raises:
+        ValueError: x is empty, no floats, not finite, or has its channels last.
+    """
+    samples = np.asarray(x)
+    if samples.ndim not in (1, 2):
+        raise ValueError(f"x has shape {list(samples.shape)}: expected [T] or [C, T]")
+    if samples.ndim == 2 and samples.shape[0] > samples.shape[1]:
+        raise ValueError(f"x has shape {list(samples.shape)}: expected [C, T]; pass x.T")
+    if not np.issubdtype(samples.dtype, np.floating):
+        raise ValueError(
+            f"x has dtype {samples.dtype}: expected floats with full scale 1; "
+            "divide integers by their largest value"
+        )
+    if samples.shape[-1] == 0:
+        raise ValueError("x has no samples: expected at least one")
+    if not np.isfinite(samples).all():
+        raise ValueError("x has NaN or infinite samples: expected finite ones; mend the source")
+    return np.asarray(samples if samples.ndim == 1 else samples.mean(axis=0), dtype=np.float32)

@@ -1,0 +1,132 @@
+"""`sepaudio separate` and `extract` on files: names, collisions, formats, and files that fail."""
+
+import numpy as np
+import pytest
+import torch
+
+from sepaudio import hub, io, registry
+from sepaudio.cli import main
+from sepaudio.verbs import estimates
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("models") / "mitas"
+    return hub.save(registry.create("mitas_test").eval(), folder, card="# test\n")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    random = np.random.default_rng(0)
+    for name, rate in (("a.wav", 1000), ("b.flac", 8000)):
+        io.write(tmp_path / name, 0.1 * random.standard_normal(rate).astype(np.float32), rate)
+    (tmp_path / "bad.wav").write_bytes(b"RIFF????WAVEfmt ")
+    return tmp_path
+
+
+def call(*arguments, verb="separate"):
+    with pytest.raises(SystemExit) as stop:
+        main([verb, *map(str, arguments)])
+    return stop.value.code
+
+
+def test_every_source_gets_a_file_and_a_bad_file_stops_nobody(model, folder, capsys):
+    out = folder / "out"
+    code = call(folder / "a.wav", folder / "bad.wav", folder / "b.flac", "-m", model, "-o", out)
+    told = capsys.readouterr()
+    assert code == 1
+    assert "bad.wav" in told.err
+    assert "1 of 3 files failed" in told.err
+    assert sorted(p.name for p in out.iterdir()) == ["a_1.wav", "a_2.wav", "b_1.wav", "b_2.wav"]
+    assert told.out.split() == [str(out / n) for n in ("a_1.wav", "a_2.wav", "b_1.wav", "b_2.wav")]
+    for path in out.iterdir():
+        about = io.info(path)
+        assert (about.sample_rate, about.subtype) == (1000, "FLOAT")
+        assert np.isfinite(io.read(path)[0]).all()
+        assert len(io.read(path)[0]) == 1000
+
+
+def test_nothing_is_overwritten_unasked(model, folder, capsys):
+    arguments = (folder / "a.wav", "-m", model, "-o", folder)
+    assert call(*arguments) == 0
+    before = (folder / "a_1.wav").read_bytes()
+    assert call(*arguments) == 2
+    assert "a_1.wav is there already; pass --overwrite" in capsys.readouterr().err
+    assert call(*arguments, "--overwrite", "--subtype", "PCM_16") == 0
+    assert (folder / "a_1.wav").read_bytes() != before
+    assert call(*arguments, "--template", "a.wav", "--overwrite") == 2
+
+
+@pytest.mark.parametrize(
+    ("inputs", "template", "message"),
+    [
+        (["x/a.wav", "y/a.wav"], "{stem}_{source}.wav", "would both be written to out/a_1.wav"),
+        (["a.wav"], "same.wav", "a.wav and a.wav would both be written to out/same.wav"),
+        (["a.wav"], "{name}.wav", "template='{name}.wav': expected text with {stem} and {source}"),
+    ],
+)
+def test_names_that_clash_are_refused(inputs, template, message, tmp_path, monkeypatch):
+    from pathlib import Path
+
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=message):
+        estimates.names([Path(p) for p in inputs], Path("out"), template, 2, False)
+
+
+def test_a_recording_is_never_written_over(tmp_path):
+    path = tmp_path / "a_1.wav"
+    path.touch()
+    with pytest.raises(ValueError, match="is one of the recordings: write elsewhere"):
+        estimates.names([path, tmp_path / "a.wav"], tmp_path, "{stem}_{source}.wav", 1, True)
+
+
+def test_a_classifier_does_not_separate(capsys):
+    assert call("a.wav", "-m", "speech_music_noise") == 2
+    assert "SwishNet does classification: expected separation; use" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def extractor(tmp_path_factory):
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("models") / "tsenet"
+    return hub.save(registry.create("tsenet_test").eval(), folder, card="# test\n")
+
+
+@pytest.fixture
+def voice(folder):
+    """Two seconds that Kaldi's rule calls voiced half of the time."""
+    t = np.arange(2000) / 1000
+    x = 0.2 * np.sin(2 * np.pi * 110 * t) * (np.sin(2 * np.pi * t) > 0)
+    io.write(folder / "anna.wav", (x + 1e-4 * np.cos(99 * t)).astype(np.float32), 1000)
+    return folder / "anna.wav"
+
+
+def test_extract_by_recording_and_by_embedding_file(extractor, folder, voice, capsys):
+    model = ("-m", extractor)
+    mine, out = folder / "anna.safetensors", folder / "anna_only.wav"
+    code = call(folder / "a.wav", "--enroll", voice, *model, "-o", out, verb="extract")
+    told = capsys.readouterr()
+    assert code == 0
+    assert told.out.split() == [str(out)]
+    assert "s of voice in 2.0 s" in told.err
+    assert call(voice, *model, "-o", mine, verb="enroll") == 0
+    again = folder / "again"
+    files = (folder / "a.wav", folder / "b.flac")
+    assert call(*files, "--embedding", mine, *model, "-o", again, verb="extract") == 0
+    assert sorted(p.name for p in again.iterdir()) == ["a_extracted.wav", "b_extracted.wav"]
+    np.testing.assert_array_equal(io.read(out)[0], io.read(again / "a_extracted.wav")[0])
+
+
+def test_extract_needs_to_know_whom(extractor, folder, voice, capsys):
+    model = ("-m", extractor, "-o", folder / "x.wav")
+    assert call(folder / "a.wav", *model, verb="extract") == 2
+    assert "expected either --enroll RECORDING" in capsys.readouterr().err
+    io.write(folder / "quiet.wav", np.zeros(2000, np.float32), 1000)
+    assert call(folder / "a.wav", "--enroll", folder / "quiet.wav", *model, verb="extract") == 2
+    assert "quiet.wav holds 0.00 s of voice" in capsys.readouterr().err
+    np.save(folder / "vector.npy", np.ones(4, np.float32))
+    more = ("--embedding", folder / "vector.npy", *model)
+    assert call(folder / "a.wav", *more, verb="extract") == 1
+    assert "made by something else: this extractor expects" in capsys.readouterr().err
+    assert not (folder / "x.wav").exists()

@@ -1,0 +1,176 @@
+"""The training loop: parts of a batch, schedules, the best weights, kills, several processes."""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from sepaudio import registry
+from sepaudio.training.classify import cross_entropy
+from sepaudio.training.loop import run
+from sepaudio.training.recipe import OptimCfg
+
+CFG = OptimCfg(steps=12, batch=8, lr=1e-2, warmup=2, save_every=0.0)
+
+
+def draw(step, part, parts):
+    """Noise whose class is the sign of its mean; every draw from the step alone."""
+    generator = torch.Generator().manual_seed(step)
+    labels = torch.randint(2, (8,), generator=generator)
+    x = torch.randn(8, 5, 30, generator=generator) + 2.0 * labels[:, None, None] - 1
+    return x[part::parts], labels[part::parts]
+
+
+def fit(folder, cfg=CFG, draw=draw, validate=None, workers=0, dropout=0.1):
+    torch.manual_seed(0)
+    model = registry.create("swishnet_test", dropout=dropout)
+    return run(
+        model,
+        draw,
+        cross_entropy(0.0),
+        cfg,
+        seed=1,
+        folder=Path(folder),
+        resolved=repr(cfg),
+        validate=validate,
+        workers=workers,
+        quiet=True,
+    )
+
+
+def same(a, b):
+    pairs = zip(a.state_dict().values(), b.state_dict().values(), strict=True)
+    return all(torch.equal(x, y) for x, y in pairs)
+
+
+def figure(model):
+    """Loss on a batch that no step draws."""
+    return float(cross_entropy(0.0)(model, draw(1000, 0, 1)))
+
+
+def test_parts_of_a_batch_add_up_to_it(tmp_path):
+    whole = fit(tmp_path / "1", replace(CFG, ema=0.0), dropout=0.0)
+    parts = fit(tmp_path / "2", replace(CFG, ema=0.0, accumulate=2), dropout=0.0)
+    assert not same(whole, parts)  # another order of sums
+    for x, y in zip(whole.parameters(), parts.parameters(), strict=True):
+        assert (x - y).abs().max() < 1e-3 * x.abs().max() + 1e-5
+
+
+def test_workers_change_nothing(tmp_path):
+    assert same(fit(tmp_path / "0"), fit(tmp_path / "2", workers=2))
+
+
+def test_validation_keeps_the_best_weights_and_gives_them_back(tmp_path):
+    cfg = replace(CFG, valid_every=2, keep_best=2)
+    figures = iter([5.0, 1.0, 3.0, 2.0, 4.0, 6.0])
+    seen = []
+
+    def validate(model):
+        seen.append([p.clone() for p in model.parameters()])
+        return next(figures)
+
+    best = fit(tmp_path, cfg, validate=validate)
+    assert len(seen) == 6
+    assert sorted(p.name for p in (tmp_path / "best").iterdir()) == ["4.pt", "8.pt"]
+    assert all(torch.equal(a, b) for a, b in zip(best.parameters(), seen[1], strict=True))
+
+
+def test_a_plateau_halves_the_rate_and_ends_the_run(tmp_path):
+    cfg = replace(CFG, schedule="plateau", valid_every=1, patience=2, stop_after=5, steps=50)
+    calls = []
+    fit(tmp_path, cfg, validate=lambda model: calls.append(1) or float(len(calls)))
+    assert len(calls) == 6  # the first is the best, five stale ones follow
+    saved = torch.load(tmp_path / "last.ckpt", weights_only=False)
+    assert saved["run"][:3] == (6, 0.25, 5)
+    rates = {group["lr"] for group in saved["optimizer_states"][0]["param_groups"]}
+    assert rates == {cfg.lr * 0.25}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"schedule": "step"}, "schedule='step': expected one of cosine, plateau"),
+        ({"schedule": "plateau"}, "schedule='plateau' with valid_every=0: give steps"),
+        ({"accumulate": 0}, "accumulate=0: expected at least 1"),
+    ],
+)
+def test_bad_settings_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        OptimCfg(**changes)
+
+
+def test_half_precision_trains(tmp_path):
+    model = fit(tmp_path, replace(CFG, precision="bf16-mixed"))
+    assert all(torch.isfinite(p).all() for p in model.parameters())
+
+
+KILLS = [(0, 0), (1, 1), (2, 0), (3, 1), (5, 0), (6, 1), (7, 0), (8, 1), (10, 0), (11, 1)]
+HARD = replace(
+    CFG, accumulate=2, schedule="plateau", valid_every=3, patience=1, keep_best=2, ema=0.9
+)
+
+
+def _until_killed(folder, where):
+    """In a process of its own: SIGKILL while a part of a step is drawn."""
+
+    def deadly(step, part, parts):
+        if (step, part) == where:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return draw(step, part, parts)
+
+    fit(folder, HARD, deadly, figure)
+
+
+@pytest.mark.parametrize("save_every", [0.0, 1000.0])
+def test_a_run_killed_ten_times_gives_the_same_weights(tmp_path, save_every):
+    """Optimiser, plateau, average, best weights and every draw, to the last bit."""
+    whole = fit(tmp_path / "whole", HARD, validate=figure)
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["sepaudio.training.classify", "sepaudio.training.loop"])
+    kills = KILLS if save_every == 0.0 else KILLS[:2]  # without a save each starts anew
+    for where in kills:
+        process = context.Process(target=_until_killed, args=(tmp_path / "killed", where))
+        process.start()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+    assert same(fit(tmp_path / "killed", HARD, validate=figure), whole)
+
+
+SCRIPT = """
+import sys
+sys.path.insert(0, {tests!r})
+import torch
+from test_loop import CFG, fit
+from dataclasses import replace
+model = fit({folder!r}, replace(CFG, ema=0.0), dropout=0.0)
+torch.save(model.state_dict(), {folder!r} + f"/final_{{__import__('os').environ['RANK']}}.pt")
+"""
+
+
+def test_two_processes_learn_as_one(tmp_path):
+    """Each takes half of every batch; what comes out is that of one process, but for rounding."""
+    folder = tmp_path / "two"
+    script = tmp_path / "script.py"
+    tests = str(Path(__file__).parent)
+    script.write_text(SCRIPT.format(tests=tests, folder=str(folder)))
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"]
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(Path(__file__).parent.parent),
+    }
+    done = subprocess.run(
+        [*command, "--standalone", str(script)], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    states = [torch.load(folder / f"final_{rank}.pt") for rank in (0, 1)]
+    one = fit(tmp_path / "one", replace(CFG, ema=0.0), dropout=0.0).state_dict()
+    for key, value in one.items():
+        assert torch.equal(states[0][key], states[1][key])
+        assert (states[0][key] - value).abs().max() < 1e-3 * value.abs().max() + 1e-5

@@ -1,0 +1,146 @@
+"""Training of separators and extractors on mixtures drawn from a manifest of speakers."""
+
+import numpy as np
+import pytest
+import torch
+
+from sepaudio import hub, io, registry
+from sepaudio.training import recipe as recipes
+from sepaudio.training.mixtures import batch_at, extraction, mixers, separation
+from sepaudio.verbs.train import train
+
+RATE = 1000
+RECIPE = """
+architecture: {architecture}
+license: CC0-1.0
+seed: 3
+data:
+  manifests: [manifest.csv]
+  shelf: {shelf}
+  valid_items: 8
+  mixing: {{sample_rate: 1000, seconds: 0.5, enrollment_seconds: 0.5, least_seconds: 0.3}}
+optim: {{steps: 4, batch: 4, lr: 0.01, warmup: 2, valid_every: 2}}
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Speakers who hum, each at a pitch of his own."""
+    folder = tmp_path_factory.mktemp("speakers")
+    random, rows = np.random.default_rng(0), ["path,kind,license,source,split,speaker"]
+    t = np.arange(2 * RATE) / RATE
+    for number in range(8):
+        split = "train" if number < 5 else "valid"
+        for take in range(2):
+            name = f"s{number}_{take}.wav"
+            x = np.sin(2 * np.pi * (40 + 45 * number) * t + random.uniform(0, 6))
+            x = 0.1 * x * (1 + 0.5 * np.sin(3 * t + take)) + 0.002 * random.standard_normal(len(t))
+            io.write(folder / name, x.astype(np.float32), RATE)
+            rows.append(f"{name},speech,CC0-1.0,hum@1:{name},{split},s{number}")
+    (folder / "manifest.csv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+def recipe_of(folder, tmp_path, architecture):
+    path = folder / f"{architecture}.yaml"
+    path.write_text(RECIPE.format(architecture=architecture, shelf=tmp_path / "shelf"))
+    return path
+
+
+@pytest.mark.parametrize("architecture", ["mitas_test", "tsenet_test"])
+def test_a_run_learns_and_writes_a_model(folder, tmp_path, architecture):
+    path = recipe_of(folder, tmp_path, architecture)
+    more = ["optim.steps=150", "optim.batch=8", "optim.valid_every=0"]
+    config = hub.read_config(train(path, more, output=tmp_path / "run", quiet=True))
+    torch.manual_seed(3)
+    cfg = recipes.read(path, more)
+    untrained = registry.create(architecture)
+    mixer, _ = mixers(cfg, untrained)
+    objective = separation("si_snr") if architecture == "mitas_test" else extraction("si_snr", 0.2)
+    batch = batch_at(mixer, 16, 0)(5000, 0, 1)  # mixtures that training did not draw
+    with torch.no_grad():
+        before = objective(untrained.eval(), batch).item()
+        after = objective(hub.load(tmp_path / "run" / "model"), batch).item()
+    assert after < before - 2  # dB
+    assert config["trained_on"] == ["hum"]
+    assert config["license"] == "CC0-1.0"
+    assert len(config["data_fingerprint"]) == 64
+    assert str(folder) not in str(config)
+
+
+def test_a_killed_run_goes_on_to_the_same_weights(folder, tmp_path, monkeypatch):
+    from sepaudio.training import mixtures as module
+
+    path = recipe_of(folder, tmp_path, "tsenet_test")
+    whole = train(path, [], output=tmp_path / "whole", quiet=True)
+    right = module.batch_at
+
+    def deadly(*arguments):
+        draw = right(*arguments)
+
+        def drawn(step, part, parts):
+            if step == 3:
+                raise SystemError("killed")
+            return draw(step, part, parts)
+
+        return drawn
+
+    monkeypatch.setattr(module, "batch_at", deadly)
+    more = ["optim.save_every=0"]
+    with pytest.raises(SystemError, match="killed"):
+        train(path, more, output=tmp_path / "killed", quiet=True)
+    monkeypatch.undo()
+    again = train(path, more, output=tmp_path / "killed", quiet=True)
+    pairs = zip(
+        hub.load(whole).state_dict().values(), hub.load(again).state_dict().values(), strict=True
+    )
+    assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_workers_and_parts_draw_the_same_mixtures(folder, tmp_path):
+    cfg = recipes.read(recipe_of(folder, tmp_path, "mitas_test"))
+    mixer, _ = mixers(cfg, registry.create("mitas_test"))
+    draw = batch_at(mixer, 4, 1)
+    whole = draw(2, 0, 1)["mixture"]
+    parts = [draw(2, part, 2)["mixture"] for part in (0, 1)]
+    assert torch.equal(torch.stack(parts, dim=1).flatten(0, 1), whole)
+    assert not torch.equal(draw(3, 0, 1)["mixture"], whole)
+
+
+def test_an_absent_speaker_is_pushed_to_silence(folder, tmp_path):
+    path = recipe_of(folder, tmp_path, "tsenet_test")
+    cfg = recipes.read(path, ["data.mixing.absent=1.0"])
+    model = registry.create("tsenet_test")
+    mixer, _ = mixers(cfg, model)
+    batch = batch_at(mixer, 4, 0)(0, 0, 1)
+    assert (batch["target"] == -1).all()
+    loss = extraction("si_snr", 1.0)
+    full = loss(model, batch)
+    with torch.no_grad():
+        model.decoder.filters.mul_(0.1)
+        model.decoder.bias.zero_()
+    assert full.item() - loss(model, batch).item() == pytest.approx(20, abs=3)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "override", "message"),
+    [
+        (
+            "mitas_test",
+            "data.mixing.sample_rate=8000",
+            "sample_rate=8000: expected the model's, 1000",
+        ),
+        (
+            "mitas_test",
+            "data.mixing.n_src=[2,3]",
+            r"n_src=\[2, 3\]: expected the model's, \[2, 2\]",
+        ),
+        ("mitas_test", "loss=l2", "loss='l2': expected one of si_snr, si_sdr, snr"),
+        ("mitas_test", "data.items=3", "items"),
+        ("tsenet_test", "model={speaker: null}", "tsenet_test has no speaker front-end: give one"),
+    ],
+)
+def test_recipes_that_do_not_fit_are_refused(folder, tmp_path, architecture, override, message):
+    path = recipe_of(folder, tmp_path, architecture)
+    with pytest.raises(ValueError, match=message):
+        train(path, [override], output=tmp_path / "run", quiet=True)
