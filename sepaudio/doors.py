@@ -18,7 +18,17 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["asteroid", "has_torchcodec", "lightning", "museval", "timm", "torchaudio"]
+__all__ = [
+    "asteroid",
+    "has_torchcodec",
+    "lightning",
+    "museval",
+    "pesq",
+    "pystoi",
+    "timm",
+    "torchaudio",
+    "torchmetrics",
+]
 
 LIGHTNING = (2, 6, 6)  # 2.6.2 and 2.6.3 were malicious uploads; 2.6.6 mends a checkpoint hole
 INSTALL = {
@@ -27,6 +37,9 @@ INSTALL = {
     "pytorch_lightning": "pip install 'sepaudio[train]'",
     "asteroid": "pip install 'sepaudio[asteroid]' (compiles pesq: needs gcc, python3-dev)",
     "museval": "pip install museval",
+    "torchmetrics": "pip install 'sepaudio[metrics]'",
+    "pystoi": "pip install 'sepaudio[metrics]'",
+    "pesq": "pip install 'sepaudio[pesq]' (is compiled: needs gcc, python3-dev)",
 }
 _kept: list[Any] = []  # libraries of operators, which torch forgets when they are collected
 
@@ -149,6 +162,28 @@ def has_torchcodec() -> bool:
     except (ImportError, OSError, RuntimeError):  # RuntimeError: no FFmpeg, or another torch
         return False
     return True
+
+
+@functools.cache
+def torchmetrics() -> types.ModuleType:
+    """Import torchmetrics, after making torchvision importable, which it imports."""
+    _need("torchmetrics")
+    _torchvision()
+    return _quietly("torchmetrics")  # old ones, such as asteroid's, import pkg_resources
+
+
+@functools.cache
+def pystoi() -> types.ModuleType:
+    """Import pystoi."""
+    _need("pystoi")
+    return _quietly("pystoi")
+
+
+@functools.cache
+def pesq() -> types.ModuleType:
+    """Import pesq, which has no wheels."""
+    _need("pesq")
+    return _quietly("pesq")
 
 
 def _need(name: str) -> None:

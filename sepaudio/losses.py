@@ -1,56 +1,105 @@
-"""Losses of separation and extraction: differentiable, in dB, lower is better.
+"""Losses of separation and extraction: differentiable, lower is better; in dB but one.
 
-What they give where a signal is silent (E is the energy of the estimate, eps is 1e-8):
-
-| target | estimate | neg_si_snr, neg_snr |
-| --- | --- | --- |
-| silent | silent | 0 dB |
-| silent | not | 10 log10((E + eps) / eps): the louder, the worse |
-| not | silent | 0 dB |
-
-All are finite with finite gradients there, and for a single sample.
+What they give where a signal is silent stands in the table of `metrics.signal`, with the sign
+turned. All are finite with finite gradients there, and for a single sample. A source that is silent
+still pulls its estimate towards silence; a silent estimate of one that is not gets no gradient from
+the scale-invariant losses, which know no direction there, and one from `neg_snr`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from itertools import permutations
 
 import torch
 from torch import Tensor
 
 from .layers import mask_time
+from .metrics.signal import EPS, FLOOR, SILENT
 
-EPS = 1e-8
-MOST = 8  # sources; more have too many orders to try
+TRIED = 4  # sources; from five on, Hungarian assignment is faster than all 120 orders
+FAINTEST = 1e-4  # magnitude in a spectrum; what is below counts as this
 Pairwise = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 
 def neg_si_snr(estimate: Tensor, source: Tensor, lengths: Tensor | None = None) -> Tensor:
-    """estimate, source [B, ..., T], lengths [B] -> -SI-SNR [B, ...] in dB.
+    """estimate, source [B, ..., T], lengths [B] -> -SI-SNR [B, ...] in dB, -120 to 120.
 
     The means are removed first; the target is the source scaled to fit the estimate best.
 
     Source: Luo & Mesgarani 2019 (1809.07454), eq. 7 and 8.
     """
+    estimate, source = _fitting(estimate, source, lengths)
     return _scale_invariant(_centred(estimate, lengths), _centred(source, lengths))
 
 
 def neg_si_sdr(estimate: Tensor, source: Tensor, lengths: Tensor | None = None) -> Tensor:
     """The same without removing the means: Le Roux et al. 2018 (1811.02508), eq. 3."""
-    return _scale_invariant(mask_time(estimate, lengths), mask_time(source, lengths))
+    return _scale_invariant(*_fitting(estimate, source, lengths))
 
 
 def neg_snr(estimate: Tensor, source: Tensor, lengths: Tensor | None = None) -> Tensor:
     """estimate, source [B, ..., T], lengths [B] -> -SNR [B, ...] in dB: the level counts too."""
-    source = mask_time(source, lengths)
-    return _ratio(source, mask_time(estimate, lengths) - source)
+    estimate, source = _fitting(estimate, source, lengths)
+    power = _energy(source)
+    silent = power <= SILENT
+    power = power.masked_fill(silent, 1)
+    ratio = 10 * torch.log10((_energy(estimate - source) / power).clamp_min(FLOOR))
+    return torch.where(silent, _loudness(estimate), ratio)
+
+
+def thresholded(loss: Pairwise, best: float = 30.0) -> Pairwise:
+    """A loss in dB that stops rewarding estimates beyond `best` dB, by a soft maximum.
+
+    With 30 dB a loss of -30 becomes -27, one of 0 stays, and -30 is never passed: what is nearly
+    perfect no longer takes the gradient from what is not.
+
+    Source: Wisdom et al. 2020 (2006.12701), eq. 2, for the SNR.
+    """
+    unit = math.log(10) / 10
+
+    def soft(estimate: Tensor, source: Tensor, lengths: Tensor | None = None) -> Tensor:
+        value = loss(estimate, source, lengths) * unit
+        return torch.logaddexp(value, torch.full_like(value, -best * unit)) / unit
+
+    return soft
+
+
+def multi_resolution_stft(
+    estimate: Tensor,
+    source: Tensor,
+    lengths: Tensor | None = None,
+    sizes: Sequence[int] = (512, 1024, 2048),
+) -> Tensor:
+    """estimate, source [B, ..., T], lengths [B] -> distance of magnitudes [B, ...], from 0.
+
+    Spectral convergence plus the mean difference of the log-magnitudes, averaged over Hann windows
+    of several `sizes` [samples] at a quarter's step; silence lies on both sides of the signals.
+    Where the source is silent the convergence has no scale and counts nothing.
+
+    Source: Yamamoto et al. 2020 (1910.11480), eq. 4 to 6.
+    """
+    estimate, source = _fitting(estimate, source, lengths)
+    total = torch.zeros(source.shape[:-1], dtype=source.dtype, device=source.device)
+    for size in sizes:
+        theirs, count = _magnitudes(source, lengths, size)
+        ours, _ = _magnitudes(estimate, lengths, size)
+        scale = torch.linalg.vector_norm(theirs, dim=(-2, -1))
+        faint = scale == 0
+        apart = torch.linalg.vector_norm(theirs - ours, dim=(-2, -1)) / scale.masked_fill(faint, 1)
+        logs = (theirs.clamp_min(FAINTEST).log() - ours.clamp_min(FAINTEST).log()).abs()
+        total = total + apart.masked_fill(faint, 0) + logs.sum(dim=(-2, -1)) / count
+    return total / len(sizes)
 
 
 LOSSES: dict[str, Pairwise] = {
     "si_snr": neg_si_snr,
     "si_sdr": neg_si_sdr,
     "snr": neg_snr,
+    "thresholded_si_snr": thresholded(neg_si_snr),
+    "thresholded_snr": thresholded(neg_snr),
+    "multi_resolution_stft": multi_resolution_stft,
 }
 
 
@@ -70,21 +119,20 @@ def pit(
 
     Returns:
         The mean loss over the sources [B], and the order [B, S]: estimate order[b, i] is of
-        source i, as `reorder` takes it.
+        source i, as `reorder` takes it. A loss that is no number stays one.
 
     Raises:
-        ValueError: shapes differ, or there are more than eight sources.
+        ValueError: shapes differ.
+        ImportError: there are more than four sources, and no scipy.
 
     Source: Kolbæk et al. 2017 (1703.06284), utterance-level permutation-invariant training.
     """
-    n = sources.shape[1]
-    if estimates.shape != sources.shape:
+    if estimates.shape != sources.shape or sources.ndim < 3:
         raise ValueError(
-            f"estimates have shape {list(estimates.shape)}: expected that of the sources, "
-            f"{list(sources.shape)}"
+            f"estimates have shape {list(estimates.shape)}, sources {list(sources.shape)}: "
+            "expected the same [B, S, ..., T]"
         )
-    if n > MOST:
-        raise ValueError(f"{n} sources: expected at most {MOST}")
+    n = sources.shape[1]
     pairs = torch.stack(
         [
             torch.stack([_flat(loss(estimates[:, j], sources[:, i], lengths)) for j in range(n)], 1)
@@ -92,10 +140,8 @@ def pit(
         ],
         dim=1,
     )  # [B, source, estimate]
-    orders = torch.tensor(list(permutations(range(n))), device=pairs.device)  # [P, S]
-    totals = pairs[:, torch.arange(n, device=pairs.device), orders].mean(dim=2)  # [B, P]
-    best = totals.argmin(dim=1)
-    return totals.gather(1, best[:, None])[:, 0], orders[best]
+    order = _assign(pairs.detach())
+    return pairs.gather(2, order[:, :, None])[:, :, 0].mean(dim=1), order
 
 
 def reorder(estimates: Tensor, order: Tensor) -> Tensor:
@@ -114,32 +160,108 @@ def absent(estimate: Tensor, mixture: Tensor, lengths: Tensor | None = None) -> 
         mixture: [B, ..., T]
         lengths: [B] in samples.
     """
-    energy = mask_time(estimate, lengths).square().sum(dim=-1)
-    whole = mask_time(mixture, lengths).square().sum(dim=-1)
+    energy, whole = map(_energy, _fitting(estimate, mixture, lengths))
     return 10 * torch.log10((energy + 1e-6 * whole + EPS) / (whole + EPS))
 
 
+def _fitting(estimate: Tensor, source: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Both with silence for padding, at least in float32; what does not fit is refused."""
+    if estimate.shape != source.shape:
+        raise ValueError(
+            f"the estimate has shape {list(estimate.shape)}: expected that of the source, "
+            f"{list(source.shape)}"
+        )
+    if lengths is not None:
+        samples = source.shape[-1]
+        if lengths.shape != source.shape[:1] or ((lengths < 0) | (lengths > samples)).any():
+            raise ValueError(
+                f"lengths={lengths.tolist()}: expected {len(source)} numbers from 0 to {samples}"
+            )
+    if source.dtype in (torch.float16, torch.bfloat16):
+        source = source.float()
+    if estimate.dtype in (torch.float16, torch.bfloat16):
+        estimate = estimate.float()
+    return mask_time(estimate, lengths), mask_time(source, lengths)
+
+
 def _scale_invariant(estimate: Tensor, source: Tensor) -> Tensor:
-    power = source.square().sum(dim=-1, keepdim=True)
-    target = (estimate * source).sum(dim=-1, keepdim=True) / (power + EPS) * source
-    return _ratio(target, estimate - target)
+    power = _energy(source)
+    silent = power <= SILENT
+    power = power.masked_fill(silent, 1)[..., None]
+    gain = (estimate * source).sum(dim=-1, keepdim=True) / power
+    error = estimate - gain * source
+    # The rounding of the gain is a part of the source in the error, which float32 shows from
+    # 70 dB on; projected out again, it goes from the error to the gain.
+    rest = (error * source).sum(dim=-1, keepdim=True) / power
+    target, error = (gain + rest) * source, error - rest * source
+    loudness = _energy(estimate).detach()
+    least = FLOOR * loudness.masked_fill(loudness <= SILENT, 1)  # 1 makes silence 0 dB
+    ratio = torch.maximum(_energy(error), least) / torch.maximum(_energy(target), least)
+    return torch.where(silent, _loudness(estimate), 10 * torch.log10(ratio))
 
 
-def _ratio(target: Tensor, error: Tensor) -> Tensor:
-    """-10 log10 of the energies' ratio; equal to 0 where both are silent."""
-    return 10 * torch.log10(
-        (error.square().sum(dim=-1) + EPS) / (target.square().sum(dim=-1) + EPS)
-    )
+def _energy(x: Tensor) -> Tensor:
+    return x.square().sum(dim=-1)
+
+
+def _loudness(x: Tensor) -> Tensor:
+    """The loss of an estimate of silence."""
+    return 10 * torch.log10((_energy(x) + EPS) / EPS)
 
 
 def _centred(x: Tensor, lengths: Tensor | None) -> Tensor:
+    """Without its mean; twice, so that a constant leaves nothing but the rounding of rounding."""
+    n: Tensor | int = x.shape[-1]
+    if lengths is not None:
+        n = lengths.to(x.dtype).clamp_min(1).view(-1, *[1] * (x.ndim - 1))
+    for _ in range(2):
+        x = mask_time(x - x.sum(dim=-1, keepdim=True) / n, lengths)
+    return x
+
+
+def _magnitudes(x: Tensor, lengths: Tensor | None, size: int) -> tuple[Tensor, Tensor | int]:
+    """x [B, ..., T] -> magnitudes [B, ..., F, L], and how many of them are no padding."""
+    hop = size // 4
+    window = torch.hann_window(size, dtype=x.dtype, device=x.device)
+    flat = torch.stft(
+        x.reshape(-1, x.shape[-1]),
+        size,
+        hop,
+        window=window,
+        pad_mode="constant",
+        return_complex=True,
+    )
+    power = flat.real.square() + flat.imag.square()
+    power = power.reshape(*x.shape[:-1], *power.shape[-2:])
+    # The root of a clamped power has a finite gradient; what was clamped is then taken as zero.
+    faint = power <= FAINTEST**2
+    found = power.masked_fill(faint, 1).sqrt().masked_fill(faint, 0)
+    bins, frames = found.shape[-2:]
     if lengths is None:
-        return x - x.mean(dim=-1, keepdim=True)
-    n = lengths.to(x.dtype).view(-1, *[1] * (x.ndim - 1))
-    x = mask_time(x, lengths)
-    return mask_time(x - x.sum(dim=-1, keepdim=True) / n, lengths)
+        return found, bins * frames
+    there = 1 + lengths // hop  # frames of the row alone
+    count = (bins * there).to(x.dtype).view(-1, *[1] * (x.ndim - 2))
+    return mask_time(found, there), count
 
 
 def _flat(x: Tensor) -> Tensor:
     """The mean over all axes but the first: [B, ...] -> [B]."""
     return x.flatten(1).mean(dim=1) if x.ndim > 1 else x
+
+
+def _assign(pairs: Tensor) -> Tensor:
+    """pairs [B, source, estimate] -> the order [B, S] of the least sum."""
+    n = pairs.shape[1]
+    pairs = pairs.nan_to_num(nan=1e9, posinf=1e9, neginf=-1e9)
+    if n <= TRIED:
+        orders = torch.tensor(list(permutations(range(n))), device=pairs.device)  # [P, S]
+        totals = pairs[:, torch.arange(n, device=pairs.device), orders].sum(dim=2)  # [B, P]
+        return orders[totals.argmin(dim=1)]
+    try:
+        from scipy.optimize import linear_sum_assignment
+    except ImportError as error:
+        raise ImportError(
+            f"{n} sources need scipy to find their order: pip install 'sepaudio[train]'"
+        ) from error
+    found = [torch.from_numpy(linear_sum_assignment(one)[1]) for one in pairs.cpu().numpy()]
+    return torch.stack(found).to(pairs.device)

@@ -24,6 +24,9 @@ DOORS = {
     "lightning": "pytorch_lightning",
     "asteroid": "asteroid",
     "museval": "museval",
+    "torchmetrics": "torchmetrics",
+    "pystoi": "pystoi",
+    "pesq": "pesq",
 }
 
 
@@ -47,7 +50,9 @@ def opened():
     """All doors and the doctor in one process, since these imports take seconds."""
     return python("""
 from sepaudio import doors
-for door in (doors.torchaudio, doors.timm, doors.lightning, doors.asteroid, doors.museval):
+names = "torchaudio timm lightning asteroid museval torchmetrics pystoi pesq"
+for name in names.split():
+    door = getattr(doors, name)
     try:
         module = door()
     except ImportError as error:
@@ -132,7 +137,7 @@ def test_the_test_extra_brings_every_oracle():
     extras = text.split("[project.optional-dependencies]")[1].split("[project.scripts]")[0]
     for package in ("asteroid==", "torchaudio>=", "timm>=", "librosa>=", "pytorch-lightning>="):
         assert f'"{package}' in extras
-    assert '"sepaudio[asteroid]"' in extras.split("test = [")[1].split("\n]")[0]
+    assert '"sepaudio[asteroid,metrics]"' in extras.split("test = [")[1].split("\n]")[0]
 
 
 def test_classifying_and_creating_open_no_door():

@@ -1,11 +1,10 @@
-"""Figures of merit; higher is better unless the name says error.
+"""Figures of classifiers; higher is better unless the name says error.
 
-Classification only so far. Labels and predictions are integer class numbers [N].
+Labels and predictions are integer class numbers [N].
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -67,29 +66,3 @@ def calibration_error(labels: Ints, probabilities: Floats, n_bins: int = 15) -> 
         if chosen.any():
             gap += chosen.mean() * abs(sure[chosen].mean() - right[chosen].mean())
     return float(gap)
-
-
-def bootstrap(
-    tables: Floats,
-    figure: Callable[[Any], float],
-    n_draws: int = 1000,
-    level: float = 0.95,
-    seed: int = 0,
-) -> tuple[float, float]:
-    """Interval of a figure when the tracks, not the windows, are drawn again.
-
-    Windows of one track are alike, so that drawing windows would give intervals that are far
-    too narrow.
-
-    Args:
-        tables: [tracks, K, K] one confusion table per track.
-        figure: from a summed table.
-        n_draws: resamplings.
-        level: share of the draws inside the interval.
-        seed: of the draws.
-    """
-    draw = np.random.default_rng(seed)
-    n = len(tables)
-    values = [figure(tables[draw.integers(n, size=n)].sum(axis=0)) for _ in range(n_draws)]
-    low, high = np.nanquantile(values, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
