@@ -18,13 +18,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .hub import load, save, weights
+    from .hub import load, load_embedding, save, save_embedding, weights
     from .registry import config, create, names
     from .streaming import Streamer
     from .verbs.classify import classify, classify_files
     from .verbs.doctor import doctor
+    from .verbs.enroll import enroll, enroll_files
     from .verbs.evaluate import evaluate
     from .verbs.evaluate_audio import evaluate_audio
+    from .verbs.prepare import prepare_ivector
     from .verbs.profile import profile
     from .verbs.separate import extract, separate
     from .verbs.train import train
@@ -38,13 +40,18 @@ _HOME = {
     "create": "registry",
     "doctor": "verbs.doctor",
     "extract": "verbs.separate",
+    "enroll": "verbs.enroll",
+    "enroll_files": "verbs.enroll",
     "evaluate": "verbs.evaluate",
     "evaluate_audio": "verbs.evaluate_audio",
     "load": "hub",
+    "load_embedding": "hub",
     "names": "registry",
+    "prepare_ivector": "verbs.prepare",
     "profile": "verbs.profile",
     "save": "hub",
     "separate": "verbs.separate",
+    "save_embedding": "hub",
     "Streamer": "streaming",
     "train": "verbs.train",
     "weights": "hub",
@@ -58,13 +65,18 @@ __all__ = [
     "config",
     "create",
     "doctor",
+    "enroll",
+    "enroll_files",
     "evaluate",
     "evaluate_audio",
     "extract",
     "load",
+    "load_embedding",
     "names",
+    "prepare_ivector",
     "profile",
     "save",
+    "save_embedding",
     "separate",
     "train",
     "weights",

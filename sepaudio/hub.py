@@ -12,13 +12,16 @@ from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from . import registry
-from .files import atomic_folder
+from .files import atomic, atomic_folder, look
+from .frontends import Embedding
 
 FORMAT = 1
+EMBEDDING = "sepaudio_embedding"  # in the metadata of an embedding file, with its format
 SHIPPED = package_files("sepaudio") / "pretrained"
 
 
@@ -87,6 +90,74 @@ def load(
                 f"{folder}: model.safetensors does not load ({error}); copy the folder again"
             ) from error
     return model.to(device).eval()
+
+
+def save_embedding(embedding: Embedding, path: str | Path, **about: str) -> None:
+    """Write an embedding file (safetensors), whole or not at all.
+
+    Args:
+        embedding: vectors [B, E] and the fingerprint of what made them.
+        path: where to.
+        about: texts that go beside it, such as speaker_name.
+
+    Raises:
+        ValueError: the name does not end in .safetensors, or a number is not finite.
+    """
+    from safetensors.torch import save_file
+
+    if Path(path).suffix != ".safetensors":
+        raise ValueError(f"{path}: expected a name that ends in .safetensors; rename it")
+    values = embedding.vectors.detach().to("cpu", torch.float32).contiguous()
+    _check_vectors(path, values)
+    notes = {**about, EMBEDDING: "1", "speaker": embedding.speaker}
+    with atomic(path) as new:
+        save_file({"vectors": values}, str(new), notes)
+
+
+def load_embedding(path: str | Path) -> Embedding:
+    """An embedding that `save_embedding` wrote, or a vector [E] or [B, E] from elsewhere.
+
+    A vector from elsewhere is a .npy file or the only tensor of a .safetensors file. It has no
+    fingerprint, so that only an extractor without a speaker front-end of its own takes it.
+
+    Args:
+        path: .safetensors or .npy.
+
+    Raises:
+        ValueError: the file is missing, damaged, of another kind, or holds no such vectors.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    file, notes = Path(path), dict[str, str]()
+    look(file)
+    try:
+        if file.suffix == ".npy":
+            values = torch.from_numpy(np.load(file, allow_pickle=False))
+        else:
+            with safe_open(str(file), "pt") as opened:
+                notes, names = opened.metadata() or {}, list(opened.keys())
+                if len(names) != 1:
+                    raise ValueError(f"it holds {len(names)} tensors, expected one")
+                values = opened.get_tensor(names[0])
+        if notes.get(EMBEDDING, "1") != "1":
+            raise ValueError(f"its format is {notes[EMBEDDING]!r}: this sepaudio reads '1'")
+    except (ValueError, TypeError, EOFError, SafetensorError) as error:
+        raise ValueError(
+            f"{path} is no embedding ({error}): expected what `sepaudio enroll` wrote, or a "
+            "vector in .npy or .safetensors"
+        ) from error
+    values = values[None] if values.ndim == 1 else values
+    _check_vectors(path, values)
+    return Embedding(values.float(), notes["speaker"] if EMBEDDING in notes else "")
+
+
+def _check_vectors(path: str | Path, values: torch.Tensor) -> None:
+    if values.ndim != 2 or not values.numel() or not values.is_floating_point():
+        raise ValueError(
+            f"{path}: {values.dtype} of shape {list(values.shape)}: expected floats [E] or [B, E]"
+        )
+    if not torch.isfinite(values).all():
+        raise ValueError(f"{path} holds NaN or infinity: expected finite numbers; enroll again")
 
 
 def weights() -> dict[str, dict[str, Any]]:

@@ -188,12 +188,9 @@ def _scale_invariant(estimate: Tensor, source: Tensor) -> Tensor:
     power = _energy(source)
     silent = power <= SILENT
     power = power.masked_fill(silent, 1)[..., None]
-    gain = (estimate * source).sum(dim=-1, keepdim=True) / power
-    error = estimate - gain * source
-    # The rounding of the gain is a part of the source in the error, which float32 shows from
-    # 70 dB on; projected out again, it goes from the error to the gain.
-    rest = (error * source).sum(dim=-1, keepdim=True) / power
-    target, error = (gain + rest) * source, error - rest * source
+    target = (estimate * source).sum(dim=-1, keepdim=True) / power * source
+    # The error sample by sample: as a difference of energies, float32 would lose it at 70 dB.
+    error = estimate - target
     loudness = _energy(estimate).detach()
     least = FLOOR * loudness.masked_fill(loudness <= SILENT, 1)  # 1 makes silence 0 dB
     ratio = torch.maximum(_energy(error), least) / torch.maximum(_energy(target), least)

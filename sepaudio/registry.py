@@ -69,7 +69,24 @@ def build(cfg: Any) -> nn.Module:
 
 def to_dict(cfg: Any) -> dict[str, Any]:
     """A cfg as plain JSON values, with the name of its type under "type"."""
-    return {"type": type(cfg).__name__, **asdict(cfg)}
+    return {"type": type(cfg).__name__, **_values(cfg)}
+
+
+def _values(cfg: Any) -> dict[str, Any]:
+    """The values of a cfg; a cfg inside it names its type where it may be of several."""
+    hints = get_type_hints(type(cfg))
+    values = asdict(cfg)
+    for key, hint in hints.items():
+        inner = getattr(cfg, key, None)
+        if is_dataclass(inner):
+            values[key] = _values(inner) if len(_kinds(hint)) < 2 else to_dict(inner)
+    return values
+
+
+def _kinds(hint: Any) -> dict[str, Any]:
+    """The cfg types that a hint allows, by name."""
+    inner = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+    return {kind.__name__: kind for kind in inner if is_dataclass(kind)}  # type: ignore[union-attr]
 
 
 def from_dict(values: dict[str, Any]) -> Any:
@@ -83,7 +100,7 @@ def from_dict(values: dict[str, Any]) -> Any:
     kind = values.get("type", "")
     if kind not in types:
         raise ValueError(unknown("cfg type", str(kind), sorted(types)))
-    return _fill(types[kind], {key: value for key, value in values.items() if key != "type"})
+    return _fill(types[kind], _untyped(values))
 
 
 def unknown(what: str, name: str, known: list[str]) -> str:
@@ -105,11 +122,20 @@ def _changed(cfg: Any, changes: dict[str, Any]) -> Any:
     for key, value in changes.items():
         _check_key(key, type(cfg))
         now = getattr(cfg, key)
-        if is_dataclass(now) and isinstance(value, dict):
-            new[key] = _changed(now, value)
+        if is_dataclass(now) and isinstance(value, dict) and _is(now, value):
+            new[key] = _changed(now, _untyped(value))
         else:
             new[key] = _revive(hints[key], value)
     return replace(cfg, **new)
+
+
+def _untyped(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key != "type"}
+
+
+def _is(cfg: Any, values: dict[str, Any]) -> bool:
+    """Whether the values are meant for a cfg of this type."""
+    return bool(values.get("type", type(cfg).__name__) == type(cfg).__name__)
 
 
 def _fill(cfg_type: type, values: dict[str, Any]) -> Any:
@@ -121,10 +147,12 @@ def _fill(cfg_type: type, values: dict[str, Any]) -> Any:
 
 def _revive(hint: Any, value: Any) -> Any:
     """JSON has lists for tuples and objects for cfgs."""
-    if isinstance(hint, UnionType) and isinstance(value, dict):
-        hint = next(kind for kind in get_args(hint) if is_dataclass(kind))
-    if is_dataclass(hint) and isinstance(value, dict):
-        return _fill(hint, value)  # type: ignore[arg-type]  # a class, as a hint always is
+    kinds = _kinds(hint)
+    if kinds and isinstance(value, dict):  # of several the first, unless it names its type
+        name = str(value.get("type", next(iter(kinds))))
+        if name not in kinds:
+            raise ValueError(unknown("cfg type", name, sorted(kinds)))
+        return _fill(kinds[name], _untyped(value))
     if get_origin(hint) is tuple and isinstance(value, list):
         inner = get_args(hint)[0]
         return tuple(_revive(inner, item) for item in value)

@@ -1,4 +1,4 @@
-"""`sepaudio separate` on files: names, collisions, formats, and files that fail."""
+"""`sepaudio separate` and `extract` on files: names, collisions, formats, and files that fail."""
 
 import numpy as np
 import pytest
@@ -25,9 +25,9 @@ def folder(tmp_path):
     return tmp_path
 
 
-def call(*arguments):
+def call(*arguments, verb="separate"):
     with pytest.raises(SystemExit) as stop:
-        main(["separate", *map(str, arguments)])
+        main([verb, *map(str, arguments)])
     return stop.value.code
 
 
@@ -84,3 +84,49 @@ def test_a_recording_is_never_written_over(tmp_path):
 def test_a_classifier_does_not_separate(capsys):
     assert call("a.wav", "-m", "speech_music_noise") == 2
     assert "SwishNet does classification: expected separation; use" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def extractor(tmp_path_factory):
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("models") / "tsenet"
+    return hub.save(registry.create("tsenet_test").eval(), folder, card="# test\n")
+
+
+@pytest.fixture
+def voice(folder):
+    """Two seconds that Kaldi's rule calls voiced half of the time."""
+    t = np.arange(2000) / 1000
+    x = 0.2 * np.sin(2 * np.pi * 110 * t) * (np.sin(2 * np.pi * t) > 0)
+    io.write(folder / "anna.wav", (x + 1e-4 * np.cos(99 * t)).astype(np.float32), 1000)
+    return folder / "anna.wav"
+
+
+def test_extract_by_recording_and_by_embedding_file(extractor, folder, voice, capsys):
+    model = ("-m", extractor)
+    mine, out = folder / "anna.safetensors", folder / "anna_only.wav"
+    code = call(folder / "a.wav", "--enroll", voice, *model, "-o", out, verb="extract")
+    told = capsys.readouterr()
+    assert code == 0
+    assert told.out.split() == [str(out)]
+    assert "s of voice in 2.0 s" in told.err
+    assert call(voice, *model, "-o", mine, verb="enroll") == 0
+    again = folder / "again"
+    files = (folder / "a.wav", folder / "b.flac")
+    assert call(*files, "--embedding", mine, *model, "-o", again, verb="extract") == 0
+    assert sorted(p.name for p in again.iterdir()) == ["a_extracted.wav", "b_extracted.wav"]
+    np.testing.assert_array_equal(io.read(out)[0], io.read(again / "a_extracted.wav")[0])
+
+
+def test_extract_needs_to_know_whom(extractor, folder, voice, capsys):
+    model = ("-m", extractor, "-o", folder / "x.wav")
+    assert call(folder / "a.wav", *model, verb="extract") == 2
+    assert "expected either --enroll RECORDING" in capsys.readouterr().err
+    io.write(folder / "quiet.wav", np.zeros(2000, np.float32), 1000)
+    assert call(folder / "a.wav", "--enroll", folder / "quiet.wav", *model, verb="extract") == 2
+    assert "quiet.wav holds 0.00 s of voice" in capsys.readouterr().err
+    np.save(folder / "vector.npy", np.ones(4, np.float32))
+    more = ("--embedding", folder / "vector.npy", *model)
+    assert call(folder / "a.wav", *more, verb="extract") == 1
+    assert "made by something else: this extractor expects" in capsys.readouterr().err
+    assert not (folder / "x.wav").exists()

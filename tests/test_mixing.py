@@ -111,6 +111,24 @@ def test_target_and_enrollment_never_share_a_sample(rows):
     assert set(made.others) == set("abcdef")
 
 
+def test_cuts_of_one_file_may_overlap_but_do_not_enroll_each_other(tmp_path):
+    path = trees.sound(tmp_path / "talk.wav", 6.0, RATE)
+    about = {"kind": "speech", "license": "", "source": "x", "split": "train", "path": path}
+    cuts = [(0.0, 2.0), (1.0, 2.0), (2.5, 2.0), (4.6, 0.9)]
+    here = [Recording(**about, speaker="a", start=start, duration=n) for start, n in cuts]
+    here += [speech(tmp_path, "b.wav", 1.0, "b")]
+    made = mixer(here)
+    for index in range(60):
+        target, enrollment = spans(made.item(0, 0, index).drawn)
+        assert target[2] <= enrollment[1] + 1e-6 or enrollment[2] <= target[1] + 1e-6
+    other = speech(tmp_path, "other.wav", 1.0, "a")
+    made = mixer([*here, other])
+    for index in range(30):
+        drawn = made.item(0, 0, index).drawn
+        target, enrollment = spans(drawn)
+        assert (target[0] != enrollment[0]) == (drawn["enrolled"] == "a")  # another file is taken
+
+
 def test_what_was_drawn_is_what_is_heard(rows):
     for index in range(5):
         example = mixer(rows, n_src=(1, 1)).item(0, 0, index)
@@ -278,6 +296,7 @@ def test_listed_mixtures_whole_and_in_stretches(rows, tmp_path):
         made = cut[epoch, 0]
         start = round(made.drawn["start_s"] * RATE)
         np.testing.assert_array_equal(made.mixture, whole.mixture[start : start + 4000])
+        np.testing.assert_array_equal(made.sources, whole.sources[:, start : start + 4000])
         assert made.sources.shape == (2, 4000) and len(made.enrollment) == 2000
         starts.add((start, made.drawn["enrollment"]))
     assert len({start for start, _ in starts}) == 8

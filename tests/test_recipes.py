@@ -74,3 +74,41 @@ def test_from_recordings_to_published_weights(folder):
     for name in index:
         assert hub.load(folder / "weights" / name).labels == ("noise", "music", "speech")
         assert "| noise0 | CC0-1.0 |" in (folder / "weights" / name / "README.md").read_text()
+
+
+def test_from_speakers_to_scores(tmp_path):
+    """Lists, training and evaluation of recipes/real_small on voices of sine waves."""
+    random, rows = np.random.default_rng(0), ["path,kind,license,source,split,speaker"]
+    rate = 8000
+    t = np.arange(9 * rate) / rate
+    for number in range(9):
+        split = ("train", "valid", "test")[number % 3]
+        x = np.sin(2 * np.pi * (90 + 40 * number) * t) * (np.sin(2 * np.pi * t + number) > -0.3)
+        x = 0.1 * x + 0.001 * random.standard_normal(len(t))
+        io.write(tmp_path / f"s{number}.flac", x.astype(np.float32), rate)
+        rows.append(f"s{number}.flac,speech,CC0-1.0,hum@1:s{number},{split},s{number}")
+    for kind in ("noise", "music"):
+        for split in ("train", "valid", "test"):
+            x = 0.1 * random.standard_normal(3 * rate).astype(np.float32)
+            io.write(tmp_path / f"{kind}_{split}.flac", x, rate)
+            rows.append(f"{kind}_{split}.flac,{kind},CC0-1.0,{kind}@1:{split},{split},")
+    (tmp_path / "manifest.csv").write_text("\n".join(rows) + "\n")
+    recipe = ROOT / "recipes" / "real_small"
+
+    def call(name, *arguments):
+        return script(tmp_path, f"../real_small/{name}", *arguments)
+
+    assert call("make_lists.py", "manifest.csv", "--mixtures", 2).count(".csv") == 3
+    tiny = ["optim.steps=2", "optim.batch=2", "optim.valid_every=2", "data.valid_items=2"]
+    tiny += ["data.mixing.seconds=1.0", "data.mixing.enrollment_seconds=1.0"]
+    call("train.py", "manifest.csv", *tiny, "--recipes", "tsenet_small")
+    tiny[-1] = "data.mixing.enrollment_seconds=0.0"
+    call("train.py", "manifest.csv", *tiny, "--recipes", "mitas_small")
+    shutil.copy(recipe / "README.md", tmp_path / "README.md")
+    call("evaluate.py", "--readme", tmp_path / "README.md")
+    text = (tmp_path / "README.md").read_text()
+    assert text.count("| two_speakers | 2 |") == 2
+    assert text.count("| music | 2 |") == 1
+    found = json.loads((tmp_path / "runs/real_small/scores/results.json").read_text())
+    assert set(found["tsenet_small"]) == {"two_speakers", "noise", "music"}
+    assert (tmp_path / "runs/real_small/scores/mitas_small/two_speakers.csv").exists()

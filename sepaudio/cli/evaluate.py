@@ -1,45 +1,54 @@
-"""`sepaudio evaluate`: figures of a classifier on a manifest, or of separated audio."""
+"""`sepaudio evaluate`: a classifier on a manifest, or any other model on lists of mixtures.
+
+With `--references` or `--scores` it is about audio, not about a model: see `evaluate_audio`.
+"""
 
 from __future__ import annotations
 
 import json
-import sys
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from ..metrics import Comparison
-    from ..verbs.scores import Row
+from typing import Any
 
 
 def run(arguments: list[str]) -> int:
     """Print a table, and write everything as JSON when asked."""
-    words = {word.split("=")[0] for word in arguments}
-    if words & {"--references", "--scores"}:
-        return _audio(arguments)
+    if {word.split("=")[0] for word in arguments} & {"--references", "--scores"}:
+        from .evaluate_audio import run as run_audio
+
+        return run_audio(arguments)
     from jsonargparse import ArgumentParser
 
     parser = ArgumentParser(
         prog="sepaudio evaluate",
         description="Accuracy of a classifier on the recordings of a manifest (a CSV with path, "
-        "kind, license, source, split), per window. For separated or extracted audio: "
-        "`sepaudio evaluate --references DIR --estimates DIR`, of which "
+        "kind, license, source, split), per window. SI-SNR of a separator or an extractor on lists "
+        "of mixtures (a CSV with mixture_id, source_1_path ...). Of audio that is there, whatever "
+        "made it: `sepaudio evaluate --references DIR --estimates DIR`, of which "
         "`sepaudio evaluate --references --help` tells.",
     )
     parser.add_argument("model", help="name of weights, or a model folder")
-    parser.add_argument("manifests", nargs="+", help="CSV files")
+    parser.add_argument("manifests", nargs="+", help="CSV files: manifests, or lists of mixtures")
     parser.add_argument("--split", default="test", help="train, valid, test or all")
     parser.add_argument(
         "--seconds", type=list[float], default=[0.5, 1.0, 2.0], help="window lengths, as [1,2]"
     )
     parser.add_argument("-d", "--device", default="auto", help="auto, cpu, cuda or mps")
-    parser.add_argument("-o", "--output", type=str | None, default=None, help="JSON file to write")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=str | None,
+        default=None,
+        help="JSON file to write; of mixtures a folder for one CSV a list, a summary and examples",
+    )
     options = parser.parse_args(arguments)
     from ..files import atomic_text
     from ..verbs import evaluate as verb
-    from ..verbs.classify import resolve
+    from ..verbs.given import place
 
-    net = resolve(options.model, options.device)
+    net = place(options.model, options.device, "classification", "separation", "extraction")
+    if net.task != "classification":
+        return _mixtures(net, options.manifests, options.output)
     scores = verb.evaluate(
         net, options.manifests, split=options.split, seconds=options.seconds, device=options.device
     )
@@ -50,101 +59,22 @@ def run(arguments: list[str]) -> int:
     return 0
 
 
-def _audio(arguments: list[str]) -> int:
-    """Score audio files, or read scores; 1 when a pair failed."""
-    from jsonargparse import ArgumentParser
+def _mixtures(net: Any, lists: list[str], output: str | None) -> int:
+    """Score lists of mixtures; print a table, write every mixture and the summary."""
+    from ..files import atomic_json, atomic_text
+    from ..verbs import evaluate_mixtures as verb
 
-    from ..verbs import evaluate_audio as verb
-    from ..verbs import scores
-
-    parser = ArgumentParser(prog="sepaudio evaluate", description=verb.__doc__)
-    where: dict[str, Any] = {"type": str | None, "default": None}
-    parser.add_argument("--references", nargs="?", help="folder of clean sources", **where)
-    parser.add_argument("--estimates", help="folder of what was made of the mixtures", **where)
-    parser.add_argument("--mixtures", help="folder of mixtures, for improvements", **where)
-    parser.add_argument("--scores", help="CSV to read instead of audio", **where)
-    parser.add_argument(
-        "--figures", type=list[str], default=list(verb.USUAL), help=f"some of {list(verb.FIGURES)}"
-    )
-    parser.add_argument(
-        "--truncate", action="store_true", help="stop at each reference's last sample but zeros"
-    )
-    parser.add_argument("--compare", help="CSV of another system, to test against", **where)
-    parser.add_argument("-o", "--output", help="folder for scores.csv, summary.json", **where)
-    parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
-    options = parser.parse_args(arguments)
-    if options.scores is not None:
-        if options.references or options.estimates or options.mixtures:
-            parser.error("--scores replaces --references, --estimates and --mixtures")
-        rows = scores.from_csv(options.scores)
-    elif options.references is None or options.estimates is None:
-        parser.error("--references and --estimates: expected both, each a folder")
-    else:
-        found = verb.evaluate_audio(
-            options.references,
-            options.estimates,
-            options.mixtures,
-            figures=options.figures,
-            truncate=options.truncate,
-        )
-        rows = list(_progress(found, options.quiet))
-    summary = {"truncated": options.truncate, **scores.summarise(rows)}
-    if options.scores is not None:
-        del summary["truncated"]  # of which the CSV does not tell
-    compared = None
-    if options.compare is not None:
-        compared = scores.compare(rows, scores.from_csv(options.compare))
-        summary["compared"] = {"with": options.compare, "figures": scores.as_dict(compared)}
-    _tell(rows, summary, compared)
-    if options.output is not None:
-        from ..files import atomic_json, atomic_text
-
-        folder = Path(options.output)
-        folder.mkdir(parents=True, exist_ok=True)
-        atomic_text(folder / "scores.csv", scores.to_csv(rows))
-        atomic_json(folder / "summary.json", summary)
-    return 1 if summary["failed"] else 0
-
-
-def _progress(found: Any, quiet: bool) -> Any:
-    if quiet or not sys.stderr.isatty():
-        return found
-    from rich.console import Console
-    from rich.progress import track
-
-    return track(found, "evaluate", console=Console(stderr=True), transient=True)
-
-
-def _tell(rows: list[Row], summary: dict[str, Any], compared: dict[str, Comparison] | None) -> None:
-    """Tables to standard output, errors to standard error."""
-    from rich.table import Table
-
-    from . import console
-
-    table = Table(box=None, pad_edge=False)
-    for name in ("figure", "mean", "95 % interval", "median", "n"):
-        table.add_column(name, justify="left" if name == "figure" else "right")
-    for name, of in summary["figures"].items():
-        low, high = of["interval"]
-        spread = f"{low:.3f} to {high:.3f}"
-        table.add_row(name, f"{of['mean']:.3f}", spread, f"{of['median']:.3f}", str(of["n"]))
-    console().print(table)
-    if compared is not None:
-        table = Table(box=None, pad_edge=False)
-        for name in ("figure", "difference", "95 % interval", "p", "files"):
-            table.add_column(name, justify="left" if name == "figure" else "right")
-        for name, one in compared.items():
-            low, high = one.interval
-            spread = f"{low:.3f} to {high:.3f}"
-            table.add_row(name, f"{one.difference:+.3f}", spread, f"{one.p:.2g}", str(one.n))
-        console().print()
-        console().print(table)
-        console().print(f"p: {next(iter(compared.values())).test}, files paired")
-    for what in ("references", "estimates"):
-        if summary[f"silent_{what}"]:
-            print(f"{summary[f'silent_{what}']} {what} are silent", file=sys.stderr)
-    for row in rows:
-        if row.error:
-            print(f"{row.file}: {row.error}", file=sys.stderr)
-    if summary["failed"]:
-        print(f"{summary['failed']} of {summary['rows']} rows failed", file=sys.stderr)
+    folder = None if output is None else Path(output)
+    print(verb.HEAD, end="")
+    found = {}
+    for name in lists:
+        stem = Path(name).stem
+        examples = None if folder is None else folder / stem
+        scored = verb.evaluate_mixtures(net, name, examples=examples)
+        found[stem] = verb.summary(scored)
+        print(verb.as_markdown(stem, found[stem]), end="", flush=True)
+        if folder is not None:
+            atomic_text(folder / f"{stem}.csv", verb.as_csv(scored))
+    if folder is not None:
+        atomic_json(folder / "summary.json", {name: asdict(one) for name, one in found.items()})
+    return 0

@@ -3,6 +3,15 @@
 from .bands import Bands, BandsCfg, bands_cfg
 from .fbsp import FBSP, norm_penalty
 from .filterbank import PADS, Decoder, Encoder, as_channels, free_filters, reach
+from .ivector import POOLING, IVector, IVectorCfg
+from .kaldi import (
+    KaldiCfg,
+    KaldiMFCC,
+    kaldi_cfg,
+    kaldi_deltas,
+    subtract_sliding_mean,
+    voiced_frames,
+)
 from .mel import MFCC, PRESETS, Deltas, LogMel, MelCfg, deltas, mel_cfg, mel_filters
 from .picture import DeltaMFCC
 from .speaker import Embedding, SpeakerCfg, SpeakerEncoder, fingerprint, vectors
@@ -12,6 +21,7 @@ __all__ = [
     "FBSP",
     "MFCC",
     "PADS",
+    "POOLING",
     "PRESETS",
     "STFT",
     "WINDOWS",
@@ -22,6 +32,10 @@ __all__ = [
     "Deltas",
     "Embedding",
     "Encoder",
+    "IVector",
+    "IVectorCfg",
+    "KaldiCfg",
+    "KaldiMFCC",
     "LogMel",
     "MelCfg",
     "SpeakerCfg",
@@ -31,9 +45,13 @@ __all__ = [
     "deltas",
     "fingerprint",
     "free_filters",
+    "kaldi_cfg",
+    "kaldi_deltas",
     "mel_cfg",
     "mel_filters",
     "norm_penalty",
     "reach",
+    "subtract_sliding_mean",
     "vectors",
+    "voiced_frames",
 ]

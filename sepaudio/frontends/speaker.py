@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ..context import WHOLE
 from ..layers import TCN, FixedNorm, TCNCfg, TimeConv, pool_time
+from ..registry import register
 from .mel import LogMel, MelCfg, mel_cfg
 
 
@@ -49,6 +50,7 @@ class SpeakerCfg:
     )
 
 
+@register(SpeakerCfg)
 class SpeakerEncoder(nn.Module):
     """Log-mel, a stack of dilated blocks, mean and deviation over time, one linear layer.
 
@@ -56,6 +58,8 @@ class SpeakerEncoder(nn.Module):
     2004.08326; Ge et al. 2020, 2005.04686): trained jointly with the extractor, one vector per
     recording. Differs: dilated separable blocks instead of their BLSTM or pooled ResNet blocks.
     """
+
+    task = "speaker"
 
     def __init__(self, cfg: SpeakerCfg):
         super().__init__()

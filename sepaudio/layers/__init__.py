@@ -5,6 +5,7 @@ from .attention import PoolAttention2d
 from .condition import CONDITIONS, condition
 from .conv import PictureConv, TimeConv
 from .gated import GatedConv1d, gate
+from .gmm import GMM, Statistics, Subspace, scatter, statistics
 from .inverted import InvertedResidual, SqueezeExcite
 from .norm import NORMS, ChannelNorm, CumulativeNorm, FixedNorm, GlobalNorm, MaskedBatchNorm, norm
 from .pool import POOLS, mask_time, pool_time
@@ -15,6 +16,7 @@ from .tcn import SHARING, TCN, Place, TCNCfg, plan
 __all__ = [
     "ACTIVATIONS",
     "CONDITIONS",
+    "GMM",
     "MASKS",
     "NORMS",
     "POOLS",
@@ -35,6 +37,8 @@ __all__ = [
     "SeparableConv2d",
     "SpatialSeparableConv2d",
     "SqueezeExcite",
+    "Statistics",
+    "Subspace",
     "TCNCfg",
     "TimeConv",
     "activation",
@@ -45,4 +49,6 @@ __all__ = [
     "norm",
     "plan",
     "pool_time",
+    "scatter",
+    "statistics",
 ]

@@ -20,8 +20,9 @@ from ..frontends import (
     Decoder,
     Embedding,
     Encoder,
+    IVectorCfg,
+    KaldiCfg,
     SpeakerCfg,
-    SpeakerEncoder,
     as_channels,
     fingerprint,
     free_filters,
@@ -30,7 +31,7 @@ from ..frontends import (
     vectors,
 )
 from ..layers import TCN, TCNCfg, TimeConv, mask_time, masks_of, norm
-from ..registry import register
+from ..registry import build, register
 
 FUSE = ("all", "first")
 DENSE = ("shared", "each", "none")
@@ -43,8 +44,8 @@ class TseNetCfg:
     Attributes:
         sample_rate: [Hz]
         embedding: length of the speaker's vector (E).
-        speaker: the learned front-end that makes it, saved with the model; None where it comes
-            from elsewhere.
+        speaker: the front-end that makes it, learned or an i-vector, saved with the model; None
+            where it comes from elsewhere.
         n_filters: of the encoder (N).
         kernel_size: of the filters [samples] (L).
         stride: from frame to frame [samples].
@@ -60,7 +61,7 @@ class TseNetCfg:
 
     sample_rate: int = 8000
     embedding: int = 400
-    speaker: SpeakerCfg | None = None
+    speaker: SpeakerCfg | IVectorCfg | None = None
     n_filters: int = 256
     kernel_size: int = 20
     stride: int = 10
@@ -108,6 +109,14 @@ _TINY = TseNetCfg(
     stride=4,
     tcn=TCNCfg(bottleneck=6, hidden=10, skip=0, n_blocks=3, n_repeats=2, eps=1e-5),
 )
+_TINY_IVECTOR = IVectorCfg(
+    size=4,
+    components=3,
+    features=KaldiCfg(
+        sample_rate=1000, n_fft=32, window_length=25, hop=10, n_mels=6, n_mfcc=4, f_max=500.0
+    ),
+    mean_window=30,
+)
 
 
 def _causal(cfg: TseNetCfg) -> TseNetCfg:
@@ -130,6 +139,7 @@ def _at_16k(cfg: TseNetCfg) -> TseNetCfg:
     tsenet_mitas_16k=_at_16k(_MITAS),
     tsenet_mitas_causal_16k=_at_16k(_causal(_MITAS)),
     tsenet_test=replace(_TINY, speaker_dense="each"),
+    tsenet_ivector_test=replace(_TINY, speaker=_TINY_IVECTOR),
     tsenet_causal_test=replace(
         _causal(_TINY),
         pad="half",
@@ -156,7 +166,7 @@ class TseNet(nn.Module):
         super().__init__()
         self.cfg, tcn = cfg, cfg.tcn
         size = (cfg.n_filters, 1, cfg.kernel_size)
-        self.speaker = None if cfg.speaker is None else SpeakerEncoder(cfg.speaker)
+        self.speaker = None if cfg.speaker is None else build(cfg.speaker)
         self.encoder = Encoder(
             free_filters(*size), cfg.stride, pad=cfg.pad, bias=True, act=cfg.encoder_act
         )

@@ -17,11 +17,11 @@ Array = NDArray[np.float32]
 VERBS = {"separation": "separate", "extraction": "extract", "classification": "classify"}
 
 
-def place(model: str | Path | nn.Module, device: str, task: str) -> Any:
+def place(model: str | Path | nn.Module, device: str, *tasks: str) -> Any:
     """The model meant by a name, a folder or itself, on a device, in evaluation mode.
 
     Raises:
-        ValueError: it does another job than `task`, or the device is not there.
+        ValueError: it does none of the jobs `tasks`, or the device is not there.
     """
     import torch
 
@@ -37,11 +37,10 @@ def place(model: str | Path | nn.Module, device: str, task: str) -> Any:
         ) from error
     net: Any = model.to(where) if isinstance(model, torch.nn.Module) else hub.load(model, where)
     found = getattr(net, "task", "")
-    if found != task:
+    if found not in tasks:
         hint = f"; use `{VERBS[found]}`" if found in VERBS else ""
-        raise ValueError(
-            f"{type(net).__name__} does {found or 'no job of ours'}: expected {task}{hint}"
-        )
+        does, wanted = found or "no job of ours", " or ".join(tasks)
+        raise ValueError(f"{type(net).__name__} does {does}: expected {wanted}{hint}")
     return net.eval()
 
 

@@ -1,0 +1,111 @@
+"""Write the fixed test lists: two speakers, a speaker in noise, a speaker over music.
+
+    python recipes/real_small/make_lists.py MANIFEST.csv [--mixtures 100] [--seed 1] [--rate 8000]
+
+Speakers of the test split alone, so that none was heard in training. The target and its enrollment
+are of different files where a speaker has several, else of different parts of one file. SIR from
+-5 to 5 dB, SNR from 0 to 10 dB, over the part of a file that is heard.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sepaudio import io
+from sepaudio.data import manifest, mixtures
+from sepaudio.data.mixtures import Mixture, Part
+
+SECONDS, ENROLLMENT, LEVEL = 4.0, 6.0, 0.05  # [s], [s], RMS of the target
+KINDS = {"two_speakers": (-5.0, 5.0), "noise": (0.0, 10.0), "music": (0.0, 10.0)}
+
+
+def part(row: Any, start: float, seconds: float, rms: float) -> Part:
+    """A stretch of a file at a level."""
+    x, rate = io.read(row.path, channel=0)
+    heard = x[round(start * rate) : round((start + seconds) * rate)]
+    now = float(np.sqrt(np.mean(np.square(heard, dtype=np.float64)))) + 1e-9
+    return Part(path=row.path, speaker=row.speaker, start=start, duration=seconds, gain=rms / now)
+
+
+def lengths(rows: list[Any]) -> dict[Path, float]:
+    """Seconds of every file."""
+    return {row.path: io.info(row.path).duration for row in rows}
+
+
+def main() -> None:
+    """Draw and write three lists."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("manifest", type=Path)
+    parser.add_argument("--mixtures", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--rate", type=int, default=8000)
+    parser.add_argument("--out", type=Path, default=Path("runs/real_small/lists"))
+    options = parser.parse_args()
+    rows = [row for row in manifest.read(options.manifest) if row.split == "test"]
+    kinds = {k: [r for r in rows if r.kind == k] for k in ("speech", "noise", "music")}
+    seconds = lengths([row for here in kinds.values() for row in here])
+    speakers: dict[str, list[Any]] = defaultdict(list)
+    for row in kinds["speech"]:
+        if row.speaker and not row.speaker.startswith("unlabelled"):
+            speakers[row.speaker].append(row)
+    long = {
+        name: [row for row in here if seconds[row.path] >= SECONDS]
+        for name, here in speakers.items()
+    }
+    long = {name: here for name, here in long.items() if here}
+    targets = sorted(
+        name
+        for name, here in long.items()
+        if len(speakers[name]) > 1 or seconds[here[0].path] >= SECONDS + 3
+    )
+    options.out.mkdir(parents=True, exist_ok=True)
+    for kind, (low, high) in KINDS.items():
+        random, made = np.random.default_rng([options.seed, list(KINDS).index(kind)]), []
+        for number in range(options.mixtures):
+            name = targets[int(random.integers(len(targets)))]
+            row = long[name][int(random.integers(len(long[name])))]
+            others = [r for r in speakers[name] if r.path != row.path]
+            room = seconds[row.path] - SECONDS
+            if others:
+                start = float(random.uniform(0, room))
+                own = others[int(random.integers(len(others)))]
+                enrolled = part(own, 0.0, min(ENROLLMENT, seconds[own.path]), LEVEL)
+            else:  # the enrollment is what comes before
+                start = room
+                enrolled = part(row, 0.0, min(ENROLLMENT, room), LEVEL)
+            target = part(row, start, SECONDS, LEVEL)
+            under = LEVEL * 10 ** (-float(random.uniform(low, high)) / 20)
+            pool = [n for n in sorted(long) if n != name]
+            noise, sources = None, [target]
+            if kind == "two_speakers":
+                other = long[pool[int(random.integers(len(pool)))]]
+                which = other[int(random.integers(len(other)))]
+                begin = float(random.uniform(0, seconds[which.path] - SECONDS))
+                sources.append(part(which, begin, SECONDS, under))
+            else:
+                which = kinds[kind][int(random.integers(len(kinds[kind])))]
+                span = min(SECONDS, seconds[which.path])
+                begin = float(random.uniform(0, seconds[which.path] - span))
+                noise = part(which, begin, span, under)
+            made.append(
+                Mixture(
+                    id=f"{kind}_{number:03}",
+                    sources=tuple(sources),
+                    sample_rate=options.rate,
+                    noise=noise,
+                    enrollments=(enrolled,),
+                    target=0,
+                    split="test",
+                )
+            )
+        mixtures.write(options.out / f"{kind}.csv", made)
+        print(options.out / f"{kind}.csv")
+
+
+if __name__ == "__main__":
+    main()

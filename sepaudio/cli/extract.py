@@ -1,0 +1,77 @@
+"""`sepaudio extract meeting.wav --enroll anna.wav -m MODEL -o anna_only.wav`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+
+def run(arguments: list[str]) -> int:
+    """Extract one speaker from files; 0 when all went well, 1 when some failed."""
+    from jsonargparse import ArgumentParser
+
+    from .. import hub, io
+    from ..verbs import estimates
+    from ..verbs import separate as verb
+    from ..verbs.given import place
+    from .separate import tell
+
+    parser = ArgumentParser(
+        prog="sepaudio extract",
+        description="One speaker out of recordings. " + (verb.__doc__ or "").split("\n\n", 1)[1],
+    )
+    parser.add_argument("paths", nargs="+", help="files, folders (searched), patterns")
+    parser.add_argument(
+        "--enroll", nargs="+", default=[], help="recordings of the speaker alone, 3 s or more"
+    )
+    parser.add_argument(
+        "--embedding", type=str | None, default=None, help="instead: what `sepaudio enroll` wrote"
+    )
+    parser.add_argument("-m", "--model", required=True, help="model folder or name of weights")
+    parser.add_argument("-o", "--output", default=".", help="file to write, or a folder")
+    parser.add_argument(
+        "--template", default="{stem}_extracted.wav", help="of the names in a folder"
+    )
+    parser.add_argument("--subtype", type=str | None, default=None, help="PCM_16, FLOAT ...")
+    parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
+    parser.add_argument(
+        "--channel", type=int | Literal["mix"], default="mix", help="mix, or a number from 0"
+    )
+    parser.add_argument("--whole", type=float, default=verb.WHOLE, help="[s] heard at once")
+    parser.add_argument("-d", "--device", default="auto", help="auto, cpu, cuda or mps")
+    options = parser.parse_args(arguments)
+    if bool(options.enroll) == bool(options.embedding):
+        parser.error("expected either --enroll RECORDING ... or --embedding FILE")
+    net = place(options.model, options.device, "extraction")
+    inputs = io.find(options.paths)
+    folder, template = Path(options.output), options.template
+    if len(inputs) == 1 and folder.suffix and not folder.is_dir():
+        folder, template = folder.parent, folder.name.replace("{", "{{").replace("}", "}}")
+    targets = estimates.names(inputs, folder, template, 1, options.overwrite)
+    embedding = (
+        hub.load_embedding(options.embedding) if options.embedding else _enroll(options.enroll, net)
+    )
+
+    def separate(x: Any, rate: int) -> tuple[Any, int]:
+        estimate, out_rate = verb.extract(
+            x, rate, embedding, model=net, device=options.device, whole=options.whole
+        )
+        return estimate[None], out_rate
+
+    return tell(estimates.write(inputs, targets, separate, options.channel, options.subtype))
+
+
+def _enroll(paths: list[str], net: Any) -> Any:
+    """The embedding of recordings; what they are worth goes to standard error."""
+    from ..verbs.enroll import enroll_files
+
+    made = enroll_files(paths, model=net)
+    for q in made.recordings:
+        similar = "" if q.similarity is None else f", similarity to the others {q.similarity:.2f}"
+        print(
+            f"enrolled {q.file}: {q.voiced:.1f} s of voice in {q.seconds:.1f} s, "
+            f"{q.level:.1f} dB, {q.clipping:.2%} clipped{similar}",
+            file=sys.stderr,
+        )
+    return made.embedding
