@@ -107,6 +107,15 @@ def test_float32_resolves_estimates_that_are_nearly_perfect(gain):
         assert (loss(estimate, source) - exact).abs().max() < 0.01
 
 
+@pytest.mark.parametrize("value", [0.1, 3.3, 1000.1])
+@pytest.mark.parametrize("lengths", [None, torch.tensor([16001, 9999])])
+def test_a_constant_is_silent_in_float32_too(value, lengths):
+    source = signals(samples=16001, dtype=torch.float32)[0]
+    constant = torch.full_like(source, value)
+    assert neg_si_snr(constant, source, lengths).tolist() == [0, 0]
+    assert neg_si_snr(constant, constant, lengths).tolist() == [0, 0]
+
+
 def test_an_offset_of_a_thousand_times_the_signal_is_removed_in_float32():
     source, estimate = (x.float() for x in signals(samples=16000))
     exact = neg_si_snr((estimate + 1000).double(), source.double())

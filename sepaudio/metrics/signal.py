@@ -132,6 +132,4 @@ def _loudness(x: Floats) -> Any:
 
 
 def _centred(x: Floats) -> Floats:
-    for _ in range(2):  # a constant leaves nothing but the rounding of rounding
-        x = x - x.mean(axis=-1, keepdims=True)
-    return x
+    return np.asarray(x - x.mean(axis=-1, keepdims=True))
