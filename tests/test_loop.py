@@ -10,48 +10,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from little_runs import CFG, HARD, figure, fit, until_killed
 
-from sepaudio import registry
-from sepaudio.training.classify import cross_entropy
-from sepaudio.training.loop import run
 from sepaudio.training.recipe import OptimCfg
-
-CFG = OptimCfg(steps=12, batch=8, lr=1e-2, warmup=2, save_every=0.0)
-
-
-def draw(step, part, parts):
-    """Noise whose class is the sign of its mean; every draw from the step alone."""
-    generator = torch.Generator().manual_seed(step)
-    labels = torch.randint(2, (8,), generator=generator)
-    x = torch.randn(8, 5, 30, generator=generator) + 2.0 * labels[:, None, None] - 1
-    return x[part::parts], labels[part::parts]
-
-
-def fit(folder, cfg=CFG, draw=draw, validate=None, workers=0, dropout=0.1):
-    torch.manual_seed(0)
-    model = registry.create("swishnet_test", dropout=dropout)
-    return run(
-        model,
-        draw,
-        cross_entropy(0.0),
-        cfg,
-        seed=1,
-        folder=Path(folder),
-        resolved=repr(cfg),
-        validate=validate,
-        workers=workers,
-        quiet=True,
-    )
 
 
 def same(a, b):
     pairs = zip(a.state_dict().values(), b.state_dict().values(), strict=True)
     return all(torch.equal(x, y) for x, y in pairs)
-
-
-def figure(model):
-    """Loss on a batch that no step draws."""
-    return float(cross_entropy(0.0)(model, draw(1000, 0, 1)))
 
 
 def test_parts_of_a_batch_add_up_to_it(tmp_path):
@@ -111,20 +77,6 @@ def test_half_precision_trains(tmp_path):
 
 
 KILLS = [(0, 0), (1, 1), (2, 0), (3, 1), (5, 0), (6, 1), (7, 0), (8, 1), (10, 0), (11, 1)]
-HARD = replace(
-    CFG, accumulate=2, schedule="plateau", valid_every=3, patience=1, keep_best=2, ema=0.9
-)
-
-
-def _until_killed(folder, where):
-    """In a process of its own: SIGKILL while a part of a step is drawn."""
-
-    def deadly(step, part, parts):
-        if (step, part) == where:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return draw(step, part, parts)
-
-    fit(folder, HARD, deadly, figure)
 
 
 @pytest.mark.parametrize("save_every", [0.0, 1000.0])
@@ -135,7 +87,7 @@ def test_a_run_killed_ten_times_gives_the_same_weights(tmp_path, save_every):
     context.set_forkserver_preload(["sepaudio.training.classify", "sepaudio.training.loop"])
     kills = KILLS if save_every == 0.0 else KILLS[:2]  # without a save each starts anew
     for where in kills:
-        process = context.Process(target=_until_killed, args=(tmp_path / "killed", where))
+        process = context.Process(target=until_killed, args=(tmp_path / "killed", where))
         process.start()
         process.join()
         assert process.exitcode == -signal.SIGKILL
@@ -146,7 +98,7 @@ SCRIPT = """
 import sys
 sys.path.insert(0, {tests!r})
 import torch
-from test_loop import CFG, fit
+from little_runs import CFG, fit
 from dataclasses import replace
 model = fit({folder!r}, replace(CFG, ema=0.0), dropout=0.0)
 torch.save(model.state_dict(), {folder!r} + f"/final_{{__import__('os').environ['RANK']}}.pt")

@@ -17,20 +17,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from .. import io
+from .. import io, metrics
 from ..data import mixtures
 from ..data.dataset import ListedMixtures
 from ..data.render import Example
-from ..losses import neg_si_snr, pit, reorder
+from ..losses import pit, reorder
 from .given import Array, place
 from .separate import run
 
 if TYPE_CHECKING:
     from torch import nn
-
-ROUNDS = 1000  # of the bootstrap
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,16 +112,13 @@ def evaluate_mixtures(
 def summary(scored: Sequence[Scored], seed: int = 0) -> Summary:
     """Means and the interval of the improvement."""
     gains = np.array([s.improvement for s in scored])
-    random = np.random.default_rng(seed)
-    means = gains[random.integers(len(gains), size=(ROUNDS, len(gains)))].mean(axis=1)
     wrong = [s.wrong for s in scored if s.wrong is not None]
-    low, high = np.quantile(means, [0.025, 0.975])
     return Summary(
         mixtures=len(scored),
         before=float(np.mean([s.before for s in scored])),
         after=float(np.mean([s.after for s in scored])),
         improvement=float(gains.mean()),
-        interval=(float(low), float(high)),
+        interval=metrics.mean_interval([[gain] for gain in gains], seed=seed),
         wrong=float(np.mean(wrong)) if wrong else None,
     )
 
@@ -176,20 +170,18 @@ def _extracted(net: Any, row: mixtures.Mixture, made: Example) -> tuple[Scored, 
         embedding = net.enroll(torch.from_numpy(made.enrollment).to(like)[None])
     estimate = run(net, made.mixture, (embedding,))
     target = made.sources[made.target]
-    before, after = _si_snr(made.mixture, target), _si_snr(estimate[0], target)
-    others = [s for i, s in enumerate(made.sources) if i != made.target]
-    rest = made.mixture - target
-    sir = 10 * np.log10((np.square(target).sum() + 1e-12) / (np.square(rest).sum() + 1e-12))
-    wrong = any(_si_snr(estimate[0], s) > after for s in others) if others else None
+    before = float(metrics.si_snr(made.mixture, target))
+    after = float(metrics.si_snr(estimate[0], target))
+    others = np.delete(made.sources, made.target, axis=0)
     return (
         Scored(
             id=row.id,
             seconds=len(made.mixture) / made.sample_rate,
-            sir_db=float(sir),
+            sir_db=float(metrics.snr(made.mixture, target)),
             before=before,
             after=after,
             improvement=after - before,
-            wrong=wrong,
+            wrong=metrics.wrong_source(estimate[0], target, others) if len(others) else None,
         ),
         estimate,
     )
@@ -202,11 +194,11 @@ def _separated(net: Any, row: mixtures.Mixture, made: Example) -> tuple[Scored, 
             f"{net.cfg.n_src}"
         )
     estimates = run(net, made.mixture, ())
-    sources = torch.from_numpy(made.sources)[None].double()
-    loss, order = pit(torch.from_numpy(estimates)[None].double(), sources)
-    before = float(np.mean([_si_snr(made.mixture, source) for source in made.sources]))
-    after = -float(loss)
-    ordered: Tensor = reorder(torch.from_numpy(estimates)[None], order)[0]
+    given, sources = (torch.from_numpy(x)[None].double() for x in (estimates, made.sources))
+    ordered: Array = reorder(given, pit(given, sources)[1])[0].float().numpy()
+    mixture = np.broadcast_to(made.mixture, made.sources.shape)
+    before = float(metrics.si_snr(mixture, made.sources).mean())
+    after = float(metrics.si_snr(ordered, made.sources).mean())
     return (
         Scored(
             id=row.id,
@@ -216,13 +208,8 @@ def _separated(net: Any, row: mixtures.Mixture, made: Example) -> tuple[Scored, 
             after=after,
             improvement=after - before,
         ),
-        ordered.numpy(),
+        ordered,
     )
-
-
-def _si_snr(estimate: Array, source: Array) -> float:
-    x, y = (torch.from_numpy(np.asarray(a, np.float64))[None] for a in (estimate, source))
-    return -float(neg_si_snr(x, y))
 
 
 def _write(folder: Path, made: Example, estimates: Array) -> None:
