@@ -150,8 +150,8 @@ def test_bad_recordings_are_refused_by_name(folder, files, match):
 @pytest.mark.parametrize(
     ("x", "match"),
     [
-        (np.zeros(0, np.float32), "recording 1 of 1 is float32 of shape"),
-        (np.zeros(9000, np.int16), "recording 1 of 1 is int16"),
+        (np.zeros(0, np.float32), "recording 1 of 1 has no samples"),
+        (np.zeros(9000, np.int16), "recording 1 of 1 has dtype int16"),
         (np.full(9000, np.nan), "NaN or infinite"),
         (np.zeros((9000, 2)), r"expected \[C, T\]; pass x.T"),
     ],

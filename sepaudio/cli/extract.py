@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 
 def run(arguments: list[str]) -> int:
@@ -15,7 +15,7 @@ def run(arguments: list[str]) -> int:
     from ..verbs import estimates
     from ..verbs import separate as verb
     from ..verbs.given import place
-    from .separate import tell
+    from .separate import common, tell
 
     parser = ArgumentParser(
         prog="sepaudio extract",
@@ -33,13 +33,7 @@ def run(arguments: list[str]) -> int:
     parser.add_argument(
         "--template", default="{stem}_extracted.wav", help="of the names in a folder"
     )
-    parser.add_argument("--subtype", type=str | None, default=None, help="PCM_16, FLOAT ...")
-    parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
-    parser.add_argument(
-        "--channel", type=int | Literal["mix"], default="mix", help="mix, or a number from 0"
-    )
-    parser.add_argument("--whole", type=float, default=verb.WHOLE, help="[s] heard at once")
-    parser.add_argument("-d", "--device", default="auto", help="auto, cpu, cuda or mps")
+    common(parser)
     options = parser.parse_args(arguments)
     if bool(options.enroll) == bool(options.embedding):
         parser.error("expected either --enroll RECORDING ... or --embedding FILE")

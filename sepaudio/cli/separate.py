@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from ..verbs.estimates import Estimated
 
@@ -29,13 +29,7 @@ def run(arguments: list[str]) -> int:
     parser.add_argument(
         "--template", default="{stem}_{source}.wav", help="of the names; its suffix is the format"
     )
-    parser.add_argument("--subtype", type=str | None, default=None, help="PCM_16, FLOAT ...")
-    parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
-    parser.add_argument(
-        "--channel", type=int | Literal["mix"], default="mix", help="mix, or a number from 0"
-    )
-    parser.add_argument("--whole", type=float, default=verb.WHOLE, help="[s] heard at once")
-    parser.add_argument("-d", "--device", default="auto", help="auto, cpu, cuda or mps")
+    common(parser)
     options = parser.parse_args(arguments)
     net = place(options.model, options.device, "separation")
     inputs = io.find(options.paths)
@@ -52,6 +46,19 @@ def run(arguments: list[str]) -> int:
         options.subtype,
     )
     return tell(found)
+
+
+def common(parser: Any) -> None:
+    """The options that `extract` has too."""
+    from ..verbs.separate import WHOLE
+
+    parser.add_argument("--subtype", type=str | None, default=None, help="PCM_16, FLOAT ...")
+    parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
+    parser.add_argument(
+        "--channel", type=int | Literal["mix"], default="mix", help="mix, or a number from 0"
+    )
+    parser.add_argument("--whole", type=float, default=WHOLE, help="[s] heard at once")
+    parser.add_argument("-d", "--device", default="auto", help="auto, cpu, cuda or mps")
 
 
 def tell(found: Iterable[Estimated]) -> int:

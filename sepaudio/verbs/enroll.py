@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import hub, io
+from .given import Array, mono
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 LEAST_SECONDS = 0.5  # of voice, where the front-end does not say [s]
 CLIPPED = 0.999  # of full scale
-
-Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,9 +141,9 @@ def _enroll(
     like = next(iter(speaker.buffers()))
     for number, (name, x, own_rate) in enumerate(named, start=1):
         which = name or f"recording {number} of {len(named)}"
-        mono = _mono(which, x)
-        sound = torch.from_numpy(io.resample(mono, own_rate, rate)).to(like)
-        heard.append(_quality(which, name, mono, own_rate, sound, speaker))
+        one = mono(x, which)
+        sound = torch.from_numpy(io.resample(one, own_rate, rate)).to(like)
+        heard.append(_quality(which, name, one, own_rate, sound, speaker))
         sounds.append(sound)
     with torch.no_grad():
         each = torch.cat([speaker(sound[None]) for sound in sounds])
@@ -158,20 +157,6 @@ def _enroll(
             for quality, value in zip(heard, similar, strict=True)
         ),
     )
-
-
-def _mono(which: str, x: NDArray[Any]) -> Array:
-    """[T] or [C, T] -> float32 [T]."""
-    if x.ndim not in (1, 2) or not np.issubdtype(x.dtype, np.floating) or not x.size:
-        raise ValueError(
-            f"{which} is {x.dtype} of shape {list(x.shape)}: expected floats [T] or [C, T] of "
-            "full scale 1, T > 0"
-        )
-    if x.ndim == 2 and x.shape[0] > x.shape[1]:
-        raise ValueError(f"{which} has shape {list(x.shape)}: expected [C, T]; pass x.T")
-    if not np.isfinite(x).all():
-        raise ValueError(f"{which} has NaN or infinite samples: expected finite ones; mend it")
-    return np.asarray(x if x.ndim == 1 else x.mean(axis=0), dtype=np.float32)
 
 
 def _quality(which: str, name: str, x: Array, rate: int, sound: Tensor, speaker: Any) -> Quality:

@@ -44,24 +44,26 @@ def place(model: str | Path | nn.Module, device: str, *tasks: str) -> Any:
     return net.eval()
 
 
-def mono(x: Any) -> Array:
-    """x [T] or [C, T] as one channel [T], the mean of all.
+def mono(x: Any, name: str = "x") -> Array:
+    """x [T] or [C, T] as one channel [T], the mean of all; `name` is what errors call it.
 
     Raises:
         ValueError: x is empty, no floats, not finite, or has its channels last.
     """
     samples = np.asarray(x)
     if samples.ndim not in (1, 2):
-        raise ValueError(f"x has shape {list(samples.shape)}: expected [T] or [C, T]")
+        raise ValueError(f"{name} has shape {list(samples.shape)}: expected [T] or [C, T]")
     if samples.ndim == 2 and samples.shape[0] > samples.shape[1]:
-        raise ValueError(f"x has shape {list(samples.shape)}: expected [C, T]; pass x.T")
+        raise ValueError(f"{name} has shape {list(samples.shape)}: expected [C, T]; pass x.T")
     if not np.issubdtype(samples.dtype, np.floating):
         raise ValueError(
-            f"x has dtype {samples.dtype}: expected floats with full scale 1; "
+            f"{name} has dtype {samples.dtype}: expected floats with full scale 1; "
             "divide integers by their largest value"
         )
     if samples.shape[-1] == 0:
-        raise ValueError("x has no samples: expected at least one")
+        raise ValueError(f"{name} has no samples: expected at least one")
     if not np.isfinite(samples).all():
-        raise ValueError("x has NaN or infinite samples: expected finite ones; mend the source")
+        raise ValueError(
+            f"{name} has NaN or infinite samples: expected finite ones; mend the source"
+        )
     return np.asarray(samples if samples.ndim == 1 else samples.mean(axis=0), dtype=np.float32)
