@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from itertools import permutations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from .layers import mask_time
@@ -162,6 +163,25 @@ def absent(estimate: Tensor, mixture: Tensor, lengths: Tensor | None = None) -> 
     """
     energy, whole = map(_energy, _fitting(estimate, mixture, lengths))
     return 10 * torch.log10((energy + 1e-6 * whole + EPS) / (whole + EPS))
+
+
+def contrast(anchors: Tensor, voices: Tensor, match: Tensor, temperature: float = 0.1) -> Tensor:
+    """How badly a speaker's recording tells which of many voices is his: [A] in nats.
+
+    Cross-entropy over the cosines of each anchor with all voices, so no speaker needs a number
+    and any folder of speakers will do.
+
+    Source: van den Oord et al. 2018 (1807.03748), eq. 4; as an auxiliary task of extraction in
+    the place of the speaker classifier of Ge et al. 2020 (2005.04686).
+
+    Args:
+        anchors: vectors of enrollments [A, E].
+        voices: vectors of other recordings [V, E].
+        match: [A], the voice of the same speaker as each anchor; -1 where there is none.
+        temperature: of the cosines.
+    """
+    cosines = F.cosine_similarity(anchors[:, None], voices[None], dim=2) / temperature
+    return F.cross_entropy(cosines, match, ignore_index=-1, reduction="none")
 
 
 def _fitting(estimate: Tensor, source: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,17 @@ import torch
 from torch.nn import functional as F
 
 from sepaudio.context import WHOLE, Stream
-from sepaudio.frontends import PADS, Decoder, Encoder, as_channels, free_filters, reach
+from sepaudio.frontends import (
+    PADS,
+    Decoder,
+    Encoder,
+    as_channels,
+    filterbank,
+    fourier_filters,
+    free_filters,
+    loudness,
+    reach,
+)
 
 LENGTHS = [1, 2, 4, 7, 8, 9, 15, 16, 17, 100, 163]
 
@@ -81,10 +91,48 @@ def test_any_filters_will_do():
     laws.close(encoder(x)[0].T, torch.fft.rfft(frames).real)
 
 
+@pytest.mark.parametrize(("kernel", "stride"), [(16, 8), (16, 4), (16, 2), (24, 4), (2, 1)])
+@pytest.mark.parametrize("length", LENGTHS)
+def test_fourier_frames_give_the_signal_back(kernel, stride, length):
+    """Every sample, those at the edges too."""
+    analysis, synthesis = (f.double() for f in fourier_filters(kernel, stride))
+    encoder = Encoder(analysis, stride, pad="full", learned=False)
+    decoder = Decoder(synthesis, stride, pad="full", learned=False)
+    x = laws.noise(2, 1, length)
+    assert (decoder(encoder(x), length) - x).abs().max() < 1e-6  # the filters are float32
+
+
+def test_fourier_frames_are_the_transform_of_the_windowed_frames():
+    analysis, _ = (f.double() for f in fourier_filters(16, 8))
+    x = laws.noise(1, 1, 64)
+    spec = Encoder(analysis, 8, pad="full", learned=False)(x)
+    frames = torch.nn.functional.pad(x[0, 0], (8, 8)).unfold(0, 16, 8)
+    window = torch.hann_window(16, dtype=torch.float64).sqrt()
+    expected = torch.fft.rfft(frames * window).T
+    assert (torch.complex(*spec[0].chunk(2)) - expected).abs().max() < 1e-5
+    laws.close(loudness(spec)[0], (expected.abs() ** 2 + 1e-10) ** 0.15, 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("mel", 18, 1, 16, 8, "full"), "filters='mel': expected one of free, fourier"),
+        (("fourier", 17, 1, 16, 8, "full"), r"n_filters=18 \(kernel_size \+ 2\)"),
+        (("fourier", 18, 2, 16, 8, "full"), "2 channels and pad='full': expected"),
+        (("fourier", 18, 1, 16, 8, "half"), "pad='half': expected"),
+        (("fourier", 18, 1, 16, 6, "full"), "kernel_size=16 with stride=6: expected an even"),
+        (("fourier", 17, 1, 15, 5, "full"), "kernel_size=15 with stride=5: expected an even"),
+    ],
+)
+def test_filterbanks_that_cannot_be_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        filterbank(*arguments)
+
+
 @pytest.mark.parametrize(
     ("kw", "message"),
     [
-        ({"pad": "same"}, "pad='same': expected one of fill, half, drop"),
+        ({"pad": "same"}, "pad='same': expected one of fill, half, drop, full"),
         ({"stride": 9}, "stride=9: expected 1 to kernel_size=8"),
     ],
 )

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from sepaudio.losses import (
     LOSSES,
     absent,
+    contrast,
     multi_resolution_stft,
     neg_si_sdr,
     neg_si_snr,
@@ -298,3 +299,14 @@ def test_absence_is_measured_against_the_mixture():
     absent(estimate, mixture, torch.tensor([400, 3])).sum().backward()
     assert torch.isfinite(estimate.grad).all()
     assert estimate.grad[0].abs().sum() > 0
+
+
+def test_contrast_is_least_where_every_anchor_is_nearest_to_its_voice():
+    voices = torch.eye(3, dtype=torch.float64)
+    right, wrong = torch.tensor([0, 2]), torch.tensor([1, 1])
+    anchors = 5 * voices[right]  # lengths do not count
+    expected = math.log(math.exp(10) + 2) - 10  # cosines 1, 0 and 0 over a temperature of 0.1
+    found = contrast(anchors, voices, right)
+    assert found.tolist() == pytest.approx([expected] * 2)
+    assert contrast(anchors, voices, wrong).tolist() == pytest.approx([expected + 10] * 2)
+    assert contrast(anchors, voices, torch.tensor([-1, 2]))[0] == 0

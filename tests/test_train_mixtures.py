@@ -1,12 +1,20 @@
 """Training of separators and extractors on mixtures drawn from a manifest of speakers."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 
 from sepaudio import hub, io, registry
 from sepaudio.training import recipe as recipes
-from sepaudio.training.mixtures import batch_at, extraction, mixers, separation
+from sepaudio.training.mixtures import (
+    batch_at,
+    extraction,
+    mixers,
+    separation,
+    told_apart,
+)
 from sepaudio.verbs.train import train
 
 RATE = 1000
@@ -144,3 +152,25 @@ def test_recipes_that_do_not_fit_are_refused(folder, tmp_path, architecture, ove
     path = recipe_of(folder, tmp_path, architecture)
     with pytest.raises(ValueError, match=message):
         train(path, [override], output=tmp_path / "run", quiet=True)
+
+
+def test_voices_are_told_apart_among_all_sources(folder, tmp_path):
+    """A front-end that knows the speakers' pitch has little to lose, one that mixes them much."""
+    path = recipe_of(folder, tmp_path, "tsenet_test")
+    cfg = recipes.read(path, ["data.mixing.n_src=[1, 2]", "data.mixing.sir_db=[0, 0]"])
+    batch = batch_at(mixers(cfg, registry.create("tsenet_test"))[0], 8, 0)(0, 0, 1)
+    batch["target"][3] = -1
+
+    def pitch(x, lengths=None):
+        return torch.fft.rfft(x, 512).abs()[:, :250]
+
+    def loud(x, lengths=None):
+        return torch.ones(len(x), 4)
+
+    knows = told_apart(pitch, pitch(batch["enrollment"]), batch)
+    n_voices = int(batch["n_src"].sum())
+    assert n_voices < 16  # some mixtures have a single speaker
+    assert told_apart(loud, loud(batch["enrollment"]), batch).item() == pytest.approx(
+        math.log(n_voices)
+    )
+    assert knows < 0.6 * math.log(n_voices)

@@ -29,7 +29,7 @@ from sepaudio.training.classify import fit
 from sepaudio.verbs.evaluate import Track, summarise, tracks
 
 RUNS = Path("runs/speech_music_noise")
-SECONDS = (1.0, 2.0)
+SECONDS = (0.5, 1.0, 2.0)
 SAME = (  # beginnings of origins that belong together
     ("librispeech", ("resemble-ai/Resemblyzer", "Walleclipse/", "synthetic:sung")),
     ("librivox", ("coqui-ai/TTS", "cmusphinx/", "openai/whisper")),

@@ -2,7 +2,18 @@
 
 from .bands import Bands, BandsCfg, bands_cfg
 from .fbsp import FBSP, norm_penalty
-from .filterbank import PADS, Decoder, Encoder, as_channels, free_filters, reach
+from .filterbank import (
+    FILTERS,
+    PADS,
+    Decoder,
+    Encoder,
+    as_channels,
+    filterbank,
+    fourier_filters,
+    free_filters,
+    loudness,
+    reach,
+)
 from .ivector import POOLING, IVector, IVectorCfg
 from .kaldi import (
     KaldiCfg,
@@ -19,6 +30,7 @@ from .stft import STFT, WINDOWS
 
 __all__ = [
     "FBSP",
+    "FILTERS",
     "MFCC",
     "PADS",
     "POOLING",
@@ -43,10 +55,13 @@ __all__ = [
     "as_channels",
     "bands_cfg",
     "deltas",
+    "filterbank",
     "fingerprint",
+    "fourier_filters",
     "free_filters",
     "kaldi_cfg",
     "kaldi_deltas",
+    "loudness",
     "mel_cfg",
     "mel_filters",
     "norm_penalty",

@@ -8,10 +8,14 @@ that adds the overlapping frames up again. What published codes do at the edges 
 | fill | nothing | silence until the last frame is full | ours, and TseNet's where it fits exactly |
 | half | kernel // 2 of silence | the same, then until the last frame is full | Luo, torchaudio |
 | drop | nothing | nothing: samples in no whole frame come back as silence | asteroid |
+| full | kernel - stride of silence | the same, then until the last frame is full | ours |
+
+With "full" every sample is in as many frames as any other.
 """
 
 from typing import TypeVar
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -20,7 +24,13 @@ from ..context import WHOLE, Context
 from ..layers import activation
 
 Count = TypeVar("Count", int, Tensor)
-PADS = ("fill", "half", "drop")
+PADS = ("fill", "half", "drop", "full")
+FILTERS = ("free", "fourier")
+
+
+def margin_of(pad: str, kernel_size: int, stride: int) -> int:
+    """Samples of silence on either side of the signal."""
+    return {"half": kernel_size // 2, "full": kernel_size - stride}.get(pad, 0)
 
 
 class Encoder(nn.Module):
@@ -49,7 +59,11 @@ class Encoder(nn.Module):
         learned: bool = True,
     ):
         super().__init__()
-        self.filters = nn.Parameter(filters.clone(), requires_grad=learned)
+        self.filters: Tensor
+        if learned:
+            self.filters = nn.Parameter(filters.clone())
+        else:
+            self.register_buffer("filters", filters.clone())
         n, _, self.kernel_size = filters.shape
         self.stride, self.pad = stride, pad
         if pad not in PADS:
@@ -58,7 +72,7 @@ class Encoder(nn.Module):
             raise ValueError(f"stride={stride}: expected 1 to kernel_size={self.kernel_size}")
         self.bias = nn.Parameter(torch.zeros(n)) if bias else None
         self.act = activation(act)
-        self.margin = self.kernel_size // 2 if pad == "half" else 0  # [samples] on either side
+        self.margin = margin_of(pad, self.kernel_size, stride)
 
     def frames(self, n_samples: Count) -> Count:
         """Frames of signals of n_samples; an int gives an int, a Tensor a Tensor."""
@@ -100,10 +114,14 @@ class Decoder(nn.Module):
         learned: bool = True,
     ):
         super().__init__()
-        self.filters = nn.Parameter(filters.clone(), requires_grad=learned)
+        self.filters: Tensor
+        if learned:
+            self.filters = nn.Parameter(filters.clone())
+        else:
+            self.register_buffer("filters", filters.clone())
         self.bias = nn.Parameter(torch.zeros(filters.shape[1])) if bias else None
         self.kernel_size, self.stride = filters.shape[-1], stride
-        self.margin = self.kernel_size // 2 if pad == "half" else 0
+        self.margin = margin_of(pad, self.kernel_size, stride)
 
     def forward(self, spec: Tensor, length: int, context: Context = WHOLE) -> Tensor:
         """spec [B, N, L] -> [B, C, length]; in a stream `length` is the chunk's."""
@@ -122,6 +140,70 @@ def free_filters(n: int, channels: int, kernel_size: int) -> Tensor:
     weight = torch.empty(n, channels, kernel_size)
     nn.init.kaiming_uniform_(weight, a=5**0.5)
     return weight
+
+
+def fourier_filters(kernel_size: int, stride: int) -> tuple[Tensor, Tensor]:
+    """Filters of a short-time Fourier transform and its inverse: [kernel + 2, 1, kernel].
+
+    Real parts of the bins come first, imaginary parts after them. Both sides have the same window,
+    the root of Hann's, so with the pad "full" decoding what was encoded gives the signal back.
+
+    Raises:
+        ValueError: the windows would not add up to one.
+    """
+    if kernel_size % (2 * stride):
+        raise ValueError(
+            f"kernel_size={kernel_size} with stride={stride}: expected an even multiple of the "
+            "stride, so that the windows add up to one"
+        )
+    n = np.arange(kernel_size)
+    window = np.sin(np.pi * n / kernel_size)
+    angle = 2 * np.pi * np.outer(np.arange(kernel_size // 2 + 1), n) / kernel_size
+    waves = np.concatenate([np.cos(angle), -np.sin(angle)]) * window
+    twice = np.full(kernel_size // 2 + 1, 2.0)  # a bin stands for its mirror image too
+    twice[[0, -1]] = 1.0
+    share = 2 * stride / kernel_size**2  # frames over a sample, and the inverse transform's 1 / n
+    inverse = waves * np.concatenate([twice, twice])[:, None] * share
+    return (torch.from_numpy(waves[:, None]).float(), torch.from_numpy(inverse[:, None]).float())
+
+
+def filterbank(
+    kind: str, n: int, channels: int, kernel_size: int, stride: int, pad: str
+) -> tuple[Tensor, Tensor]:
+    """Filters of an encoder and of its decoder, [n, channels, kernel_size] each.
+
+    Args:
+        kind: "free": random, to learn from; "fourier": a short-time Fourier transform.
+        n: filters.
+        channels: of the audio.
+        kernel_size: [samples].
+        stride: [samples].
+        pad: see the module's table.
+
+    Raises:
+        ValueError: the kind is not known, or the numbers do not fit a Fourier transform.
+    """
+    if kind not in FILTERS:
+        raise ValueError(f"filters={kind!r}: expected one of {', '.join(FILTERS)}")
+    if kind == "free":
+        size = (n, channels, kernel_size)
+        return free_filters(*size), free_filters(*size)
+    if n != kernel_size + 2 or channels != 1 or pad != "full":
+        raise ValueError(
+            f"filters='fourier' with n_filters={n}, {channels} channels and pad={pad!r}: expected "
+            f"n_filters={kernel_size + 2} (kernel_size + 2), one channel and pad='full'"
+        )
+    return fourier_filters(kernel_size, stride)
+
+
+def loudness(spec: Tensor) -> Tensor:
+    """Fourier frames [B, 2 F, L] -> [B, F, L]: magnitudes to the power of 0.3.
+
+    As loud and soft parts are for the ear, so they are of like size for a network; Ephrat et al.
+    2018 (1804.03619).
+    """
+    real, imaginary = spec.chunk(2, dim=1)
+    return (real.square() + imaginary.square() + 1e-10).pow(0.15)
 
 
 def as_channels(x: Tensor, channels: int | None, context: Context = WHOLE) -> Tensor:

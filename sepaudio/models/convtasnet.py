@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from torch import Tensor, nn
 
 from ..context import WHOLE, Context
-from ..frontends import Decoder, Encoder, as_channels, free_filters, reach
+from ..frontends import Decoder, Encoder, as_channels, filterbank, loudness, reach
 from ..layers import TCN, TCNCfg, TimeConv, mask_time, masks_of, norm
 from ..registry import register
 
@@ -27,6 +27,8 @@ class ConvTasNetCfg:
         n_src: sources in the mixture (C).
         sample_rate: [Hz]
         channels: of the audio, separated together: [B, C, T] -> [B, S, C, T]; None for [B, T].
+        filters: "free" to learn, or "fourier": the network hears and masks the bins of a
+            short-time Fourier transform.
         n_filters: of the encoder (N).
         kernel_size: of the filters [samples] (L).
         stride: from frame to frame [samples].
@@ -42,6 +44,7 @@ class ConvTasNetCfg:
     n_src: int = 2
     sample_rate: int = 8000
     channels: int | None = None
+    filters: str = "free"
     n_filters: int = 512
     kernel_size: int = 16
     stride: int = 8
@@ -120,6 +123,9 @@ _TINY = ConvTasNetCfg(
         mask="softmax",
         tcn=replace(_TINY.tcn, norm="channel", causal=True),
     ),
+    convtasnet_fourier_test=replace(
+        _TINY, filters="fourier", n_filters=10, pad="full", mask="sigmoid"
+    ),
     mitas_test=replace(
         _shared(_TINY),
         encoder_act="relu",
@@ -144,22 +150,29 @@ class ConvTasNet(nn.Module):
         super().__init__()
         self.cfg, tcn = cfg, cfg.tcn
         channels = cfg.channels or 1
-        size = (cfg.n_filters, channels, cfg.kernel_size)
+        free = cfg.filters == "free"
+        analysis, synthesis = filterbank(
+            cfg.filters, cfg.n_filters, channels, cfg.kernel_size, cfg.stride, cfg.pad
+        )
         self.encoder = Encoder(
-            free_filters(*size),
+            analysis,
             cfg.stride,
             pad=cfg.pad,
-            bias=cfg.encoder_bias,
-            act=cfg.encoder_act,
+            bias=free and cfg.encoder_bias,
+            act=cfg.encoder_act if free else "none",
+            learned=free,
         )
-        self.norm = norm(tcn.norm, cfg.n_filters, tcn.causal, tcn.eps)
-        self.bottleneck = TimeConv(cfg.n_filters, tcn.bottleneck, 1)
+        self.n_masks = cfg.n_filters if free else cfg.n_filters // 2  # of a source
+        self.norm = norm(tcn.norm, self.n_masks, tcn.causal, tcn.eps)
+        self.bottleneck = TimeConv(self.n_masks, tcn.bottleneck, 1)
         self.tcn = TCN(tcn)
         self.mask_act = nn.PReLU() if cfg.mask_prelu else nn.Identity()
         width = tcn.skip or tcn.bottleneck
-        self.mask_conv = TimeConv(width, cfg.n_src * cfg.n_filters, 1)
+        self.mask_conv = TimeConv(width, cfg.n_src * self.n_masks, 1)
         self.mask = masks_of(cfg.mask)
-        self.decoder = Decoder(free_filters(*size), cfg.stride, pad=cfg.pad, bias=cfg.decoder_bias)
+        self.decoder = Decoder(
+            synthesis, cfg.stride, pad=cfg.pad, bias=free and cfg.decoder_bias, learned=free
+        )
         self.sample_rate = cfg.sample_rate  # [Hz]
         self.channels = cfg.channels
         self.hop = cfg.stride  # [samples]
@@ -187,9 +200,11 @@ class ConvTasNet(nn.Module):
         t, n_src = x.shape[-1], self.cfg.n_src
         frames = None if lengths is None else self.encoder.frames(lengths)
         spec = self.encoder(mask_time(x, lengths), context.at("encoder"))
-        y = self.bottleneck(self.norm(spec, context.at("norm"), frames))
+        heard = spec if self.cfg.filters == "free" else loudness(spec)
+        y = self.bottleneck(self.norm(heard, context.at("norm"), frames))
         y = self.tcn(y, context=context.at("tcn"), lengths=frames)
         masks = self.mask(self.mask_conv(self.mask_act(y)).unflatten(1, (n_src, -1)))
+        masks = masks.repeat(1, 1, spec.shape[1] // self.n_masks, 1)  # real and imaginary alike
         spec = mask_time(spec, frames)  # frames of the padding alone add nothing
         masked = (masks * spec[:, None]).flatten(0, 1)  # [B * S, N, L]
         estimates = self.decoder(masked, t, context.at("decoder")).unflatten(0, (-1, n_src))

@@ -24,8 +24,9 @@ from ..frontends import (
     KaldiCfg,
     SpeakerCfg,
     as_channels,
+    filterbank,
     fingerprint,
-    free_filters,
+    loudness,
     mel_cfg,
     reach,
     vectors,
@@ -46,6 +47,8 @@ class TseNetCfg:
         embedding: length of the speaker's vector (E).
         speaker: the front-end that makes it, learned or an i-vector, saved with the model; None
             where it comes from elsewhere.
+        filters: "free" to learn, or "fourier": the network hears and masks the bins of a
+            short-time Fourier transform, which few data and a slow machine suffice for.
         n_filters: of the encoder (N).
         kernel_size: of the filters [samples] (L).
         stride: from frame to frame [samples].
@@ -62,6 +65,7 @@ class TseNetCfg:
     sample_rate: int = 8000
     embedding: int = 400
     speaker: SpeakerCfg | IVectorCfg | None = None
+    filters: str = "free"
     n_filters: int = 256
     kernel_size: int = 20
     stride: int = 10
@@ -147,6 +151,9 @@ def _at_16k(cfg: TseNetCfg) -> TseNetCfg:
         condition="film",
         tcn=replace(_causal(_TINY).tcn, skip=5, sharing="stack", private=("norm", "act")),
     ),
+    tsenet_fourier_test=replace(
+        _TINY, filters="fourier", n_filters=10, pad="full", condition="multiply", mask="relu"
+    ),
     tsenet_mitas_causal_test=replace(
         _causal(_TINY),
         fuse_stacks="first",
@@ -165,13 +172,22 @@ class TseNet(nn.Module):
     def __init__(self, cfg: TseNetCfg):
         super().__init__()
         self.cfg, tcn = cfg, cfg.tcn
-        size = (cfg.n_filters, 1, cfg.kernel_size)
         self.speaker = None if cfg.speaker is None else build(cfg.speaker)
-        self.encoder = Encoder(
-            free_filters(*size), cfg.stride, pad=cfg.pad, bias=True, act=cfg.encoder_act
+        free = cfg.filters == "free"
+        analysis, synthesis = filterbank(
+            cfg.filters, cfg.n_filters, 1, cfg.kernel_size, cfg.stride, cfg.pad
         )
-        self.norm = norm(cfg.in_norm, cfg.n_filters, tcn.causal, tcn.eps)
-        self.bottleneck = TimeConv(cfg.n_filters, tcn.bottleneck, 1)
+        self.encoder = Encoder(
+            analysis,
+            cfg.stride,
+            pad=cfg.pad,
+            bias=free,
+            act=cfg.encoder_act if free else "none",
+            learned=free,
+        )
+        self.n_masks = cfg.n_filters if free else cfg.n_filters // 2
+        self.norm = norm(cfg.in_norm, self.n_masks, tcn.causal, tcn.eps)
+        self.bottleneck = TimeConv(self.n_masks, tcn.bottleneck, 1)
         self.fused = tuple(range(tcn.n_repeats if cfg.fuse_stacks == "all" else 1))
         n_dense = {"shared": 1, "each": len(self.fused), "none": 0}[cfg.speaker_dense]
         self.dense = nn.ModuleList(
@@ -179,9 +195,9 @@ class TseNet(nn.Module):
             for _ in range(n_dense)
         )
         self.tcn = TCN(tcn, cfg.embedding, cfg.condition, self.fused)
-        self.mask_conv = TimeConv(tcn.skip or tcn.bottleneck, cfg.n_filters, 1)
+        self.mask_conv = TimeConv(tcn.skip or tcn.bottleneck, self.n_masks, 1)
         self.mask = masks_of(cfg.mask)
-        self.decoder = Decoder(free_filters(*size), cfg.stride, pad=cfg.pad, bias=True)
+        self.decoder = Decoder(synthesis, cfg.stride, pad=cfg.pad, bias=free, learned=free)
         self.sample_rate = cfg.sample_rate  # [Hz]
         self.hop = cfg.stride  # [samples]
         self.embedding_size = cfg.embedding
@@ -227,11 +243,13 @@ class TseNet(nn.Module):
         v = vectors(embedding, self.speaker, self.embedding_size, len(x))
         frames = None if lengths is None else self.encoder.frames(lengths)
         spec = self.encoder(mask_time(x, lengths), context.at("encoder"))
-        y = self.bottleneck(self.norm(spec, context.at("norm"), frames))
+        heard = spec if self.cfg.filters == "free" else loudness(spec)
+        y = self.bottleneck(self.norm(heard, context.at("norm"), frames))
         dense = [layer(v) for layer in self.dense] or [v]
-        heard = {stack: dense[i if len(dense) > 1 else 0] for i, stack in enumerate(self.fused)}
-        y = self.tcn(y, heard, context.at("tcn"), frames)
+        told = {stack: dense[i if len(dense) > 1 else 0] for i, stack in enumerate(self.fused)}
+        y = self.tcn(y, told, context.at("tcn"), frames)
         mask = self.mask(self.mask_conv(y))
+        mask = mask.repeat(1, spec.shape[1] // self.n_masks, 1)  # real and imaginary parts alike
         spec = mask_time(spec, frames)  # frames of the padding alone add nothing
         estimate = self.decoder(mask * spec, x.shape[-1], context.at("decoder"))
         return mask_time(estimate[:, 0], lengths)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ..data import manifest
 from ..data.dataset import collate
 from ..data.mixing import Mixer, load
-from ..losses import LOSSES, absent, pit
+from ..losses import LOSSES, absent, contrast, pit
 from . import recipe as recipes
 from .loop import Draw, Objective, Validate, run
 from .recipe import MixtureRecipeCfg
@@ -57,10 +57,11 @@ def separation(loss: str) -> Objective:
     return objective
 
 
-def extraction(loss: str, weight: float) -> Objective:
+def extraction(loss: str, weight: float, voices: float = 0.0) -> Objective:
     """The loss of the enrolled speaker; where he is absent, `weight` times what is left of it all.
 
-    The model's own front-end hears the enrollment and, if it has weights, learns with the rest.
+    The model's own front-end hears the enrollment and, if it has weights, learns with the rest:
+    with `voices` also from telling whose voice is whose among the sources of the batch.
     """
 
     def objective(model: Any, batch: Batch) -> Tensor:
@@ -71,9 +72,23 @@ def extraction(loss: str, weight: float) -> Objective:
         wanted = batch["sources"].gather(1, index)[:, 0]
         present = LOSSES[loss](estimate, wanted, None)
         gone = absent(estimate, batch["mixture"])
-        return torch.where(here, present, weight * gone).mean()
+        total = torch.where(here, present, weight * gone).mean()
+        if voices and here.any():
+            total = total + voices * told_apart(model.speaker, embedding, batch)
+        return total
 
     return objective
+
+
+def told_apart(speaker: Any, embedding: Tensor, batch: Batch) -> Tensor:
+    """How badly the enrollments tell their speakers among all sources of the batch [nats]."""
+    slots = torch.arange(batch["sources"].shape[1], device=embedding.device)
+    real = slots < batch["n_src"][:, None]  # [B, S]; the rest is silence
+    number = real.flatten().cumsum(0).view_as(real) - 1
+    match = number.gather(1, batch["target"].clamp_min(0)[:, None])[:, 0]
+    match = match.masked_fill(batch["target"] < 0, -1)
+    losses = contrast(embedding, speaker(batch["sources"][real]), match)
+    return losses.sum() / (match >= 0).sum()
 
 
 def objective_of(model: Any, cfg: MixtureRecipeCfg) -> Objective:
@@ -85,7 +100,7 @@ def objective_of(model: Any, cfg: MixtureRecipeCfg) -> Objective:
             f"{cfg.architecture} has no speaker front-end: give one in the recipe, "
             "model: {speaker: {...}}"
         )
-    return extraction(cfg.loss, cfg.absent)
+    return extraction(cfg.loss, cfg.absent, cfg.voices)
 
 
 def mixers(cfg: MixtureRecipeCfg, model: Any) -> tuple[Mixer, Mixer]:

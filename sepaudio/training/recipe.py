@@ -168,6 +168,8 @@ class MixtureRecipeCfg:
         optim: see `OptimCfg`.
         loss: a key of `losses.LOSSES`.
         absent: weight of the loss on mixtures without the enrolled speaker.
+        voices: weight of telling speakers apart by their vectors, see `losses.contrast`; for
+            extractors whose speaker encoder learns with them.
         seed: of every draw.
         license: of the weights that come out.
     """
@@ -178,6 +180,7 @@ class MixtureRecipeCfg:
     optim: OptimCfg = field(default_factory=OptimCfg)
     loss: str = "si_snr"
     absent: float = 0.2
+    voices: float = 0.0
     seed: int = 0
     license: str = "unknown"
 
