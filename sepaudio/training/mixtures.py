@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..data import manifest
@@ -168,6 +169,44 @@ def fit_level(model: Any, mixer: Mixer, items: int, batch: int) -> float:
     return gain
 
 
+def fit_presence(model: Any, mixer: Mixer, items: int, batch: int) -> None:
+    """Calibrate an extractor's presence: logistic regression on mixtures half of which lack him.
+
+    Args:
+        model: an extractor whose cfg has `presence`.
+        mixer: draws mixtures of that length.
+        items: how many of them.
+        batch: how many at once.
+    """
+    like, hints, here = next(model.parameters()), [], []
+    for first in range(0, items, batch):
+        made = collate([mixer.item(1, 0, i) for i in range(first, min(first + batch, items))])
+        made = {key: value.to(like.device) for key, value in made.items()}
+        with torch.inference_mode():
+            embedding = model.speaker(made["enrollment"], made["enrollment_lengths"])
+            estimate = model(made["mixture"], embedding)
+            hints.append(model.hints(made["mixture"], estimate, embedding).double().cpu())
+        here.append((made["target"] >= 0).double().cpu())
+    x, y = torch.cat(hints).clone(), torch.cat(here)
+    mean, deviation = x.mean(0), x.std(0).clamp_min(1e-6)
+    head = torch.zeros(x.shape[1] + 1, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([head], max_iter=200, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        logits = (x - mean) / deviation @ head[:-1] + head[-1]
+        small = 1e-3 * head[:-1].square().sum()  # hints that part the two wholly stay finite
+        loss = F.binary_cross_entropy_with_logits(logits, y) + small
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    with torch.no_grad():
+        weight = head[:-1] / deviation
+        model.evidence.weight.copy_(weight[None])
+        model.evidence.bias.copy_((head[-1] - weight @ mean)[None])
+
+
 def _paired(model: Any, batch: Batch) -> tuple[Tensor, Tensor]:
     """Estimates and the sources they are of, [.., T] each."""
     if model.task == "separation":
@@ -203,6 +242,10 @@ def fit(
         quiet=quiet,
     )
     fit_level(best, valid, cfg.data.valid_items, cfg.optim.batch)
+    if presence := getattr(best.cfg, "presence", 0.0):
+        mixing = replace(cfg.data.mixing, seconds=presence, absent=0.5)
+        half = load(mixing, cfg.data.manifests, "valid", cfg.data.shelf)
+        fit_presence(best, half, 8 * cfg.data.valid_items, cfg.optim.batch)
     shelves = [train.speech, train.rooms, *train.beds.values()]
     rows = [row for shelf in shelves if shelf for row in shelf.rows]
     names = tuple(sorted({row.origin for row in rows}))
