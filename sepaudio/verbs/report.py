@@ -92,6 +92,7 @@ def plot(path: str | Path, found: Mapping[str, Sequence[Row]]) -> None:
         counts.axhline(y.mean(), linestyle="--", **look)
     scatter.set(xlabel="SIR of the input [dB]", ylabel="SI-SNR improvement [dB]")
     counts.set(xlabel="how many (dashed: means)")
+    counts.xaxis.get_major_locator().set_params(integer=True)
     for axes in (scatter, counts):
         axes.axhline(0, color="0.4", linewidth=1, zorder=0)
         axes.grid(color="0.9")
