@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from . import registry
-from .files import atomic, atomic_folder, look
+from .files import atomic, atomic_folder, atomic_json, look
 from .frontends import Embedding
 
 FORMAT = 1
@@ -164,6 +164,27 @@ def weights() -> dict[str, dict[str, Any]]:
     """Names of the weights that ship with the package, and what index.json says of each."""
     index: dict[str, dict[str, Any]] = json.loads((SHIPPED / "index.json").read_text())
     return index
+
+
+def ship(folder: str | Path, root: str | Path, name: str, *, card: str, about: str) -> None:
+    """Copy a model folder to the shipped weights, with its card, and enter it in their index.
+
+    Args:
+        folder: what `save` wrote.
+        root: of the shipped weights, `sepaudio/pretrained` in a checkout.
+        name: what users call the weights.
+        card: Markdown text that takes the place of the folder's own.
+        about: some words for `sepaudio list`.
+    """
+    source, root, config = Path(folder), Path(root), read_config(folder)
+    with atomic_folder(root / name, overwrite=True) as new:
+        for file in ("model.safetensors", "config.json"):
+            (new / file).write_bytes((source / file).read_bytes())
+        (new / "README.md").write_text(card)
+    index = root / "index.json"
+    known = json.loads(index.read_text()) if index.exists() else {}
+    entry = {key: config[key] for key in ("architecture", "labels", "license")}
+    atomic_json(index, {**known, name: {**entry, "about": about}})
 
 
 def read_config(folder: str | Path) -> dict[str, Any]:

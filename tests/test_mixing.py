@@ -312,3 +312,13 @@ def test_a_batch_of_two_rates_is_refused(rows):
     one = mixer(rows).item(0, 0, 0)
     with pytest.raises(ValueError, match=r"sample rates \[8000, 16000\]: expected one"):
         collate([one, replace(one, sample_rate=16000)])
+
+
+def test_a_lone_speaker_always_has_something_under_it(rows):
+    drawn = mixer(rows, n_src=(1, 2), noise=0.2, music=0.1)
+    made = [drawn.item(0, 0, i) for i in range(40)]
+    alone = [example for example in made if len(example.sources) == 1]
+    others = [example for example in made if len(example.sources) == 2]
+    assert all({"noise", "music"} & set(example.drawn) for example in alone)
+    assert not all({"noise", "music"} & set(example.drawn) for example in others)
+    assert alone and others

@@ -11,6 +11,7 @@ from sepaudio.training import recipe as recipes
 from sepaudio.training.mixtures import (
     batch_at,
     extraction,
+    fit_level,
     mixers,
     separation,
     told_apart,
@@ -174,3 +175,16 @@ def test_voices_are_told_apart_among_all_sources(folder, tmp_path):
         math.log(n_voices)
     )
     assert knows < 0.6 * math.log(n_voices)
+
+
+@pytest.mark.parametrize("architecture", ["mitas_test", "tsenet_test", "tsenet_fourier_test"])
+def test_estimates_are_made_as_loud_as_their_sources(folder, tmp_path, architecture):
+    cfg = recipes.read(recipe_of(folder, tmp_path, architecture))
+    torch.manual_seed(0)
+    model = registry.create(architecture).eval()
+    if model.decoder.filters.requires_grad:  # an untrained one may turn signals upside down
+        model.decoder.load_state_dict({**model.encoder.state_dict(), "bias": torch.zeros(1)})
+    _, valid = mixers(cfg, model)
+    first = fit_level(model, valid, 6, 4)
+    assert first != 1
+    assert fit_level(model, valid, 6, 4) == pytest.approx(1, abs=1e-4)

@@ -1,6 +1,6 @@
-"""Train a small extractor and a small separator on a manifest of speakers.
+"""Train a small extractor, and a small separator with shared weights and without.
 
-    python recipes/real_small/train.py MANIFEST.csv ... [key=value ...] [--recipes tsenet_small]
+    python recipes/real_small/train.py MANIFEST.csv ... [key=value ...] [--recipes NAME ...]
 
 A killed run goes on when called again.
 """
@@ -15,19 +15,25 @@ from sepaudio import train
 
 HERE = Path(__file__).parent
 RUNS = Path("runs/real_small")
+RECIPES = {
+    "tsenet_small": ("tsenet_small", []),
+    "mitas_small": ("mitas_small", []),
+    "mitas_small_unshared": ("mitas_small", ["model.tcn.sharing=none"]),
+}
 
 
 def main() -> None:
     """Train what the recipes beside this file say."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("arguments", nargs="+", help="manifests (CSV) and key=value")
-    parser.add_argument("--recipes", nargs="+", default=["tsenet_small", "mitas_small"])
+    parser.add_argument("--recipes", nargs="+", default=list(RECIPES), choices=RECIPES)
     options = parser.parse_args()
     manifests = [str(Path(a).resolve()) for a in options.arguments if "=" not in a]
     overrides = [f"data.manifests={json.dumps(manifests)}"]
     overrides += [a for a in options.arguments if "=" in a]
     for name in options.recipes:
-        print(train(HERE / f"{name}.yaml", overrides, output=RUNS / name))
+        recipe, more = RECIPES[name]
+        print(train(HERE / f"{recipe}.yaml", [*overrides, *more], output=RUNS / name))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ import numpy as np
 from sepaudio import hub
 from sepaudio.data import manifest
 from sepaudio.data.augment import AugmentCfg, degrade
-from sepaudio.files import atomic_folder, atomic_json, atomic_text
+from sepaudio.files import atomic_json, atomic_text
 from sepaudio.verbs.evaluate import Score, as_markdown, score_rows
 
 HERE = Path(__file__).parent
@@ -140,7 +140,7 @@ def main() -> None:
     labels = ["noise", "music", "speech"]
     rows = manifest.read_all(options.manifests, labels)
     command = "python recipes/speech_music_noise/train.py MANIFEST.csv ..."
-    results, text, index = {}, "", {}
+    results, text = {}, ""
     for name in NAMES:
         if not (RUNS / name / "model").is_dir():
             continue
@@ -153,13 +153,9 @@ def main() -> None:
         if options.publish is not None:
             remark = " ".join(text for run, text in options.remark if run == name)
             sheet = card(name, rows, tables(scores, labels, "###"), command, remark)
-            publish(options.publish, name, sheet)
-            index[NAMES[name]] = {
-                "architecture": name,
-                "labels": labels,
-                "license": hub.read_config(RUNS / name / "model")["license"],
-                "about": ABOUT[name],
-            }
+            hub.ship(
+                RUNS / name / "model", options.publish, NAMES[name], card=sheet, about=ABOUT[name]
+            )
     probe = RUNS / "probe.json"
     if probe.exists():
         results["probe"] = json.loads(probe.read_text())
@@ -182,18 +178,7 @@ def main() -> None:
     tail = rest.split("<!-- end results -->")[1]
     new = f"{head}<!-- results -->\n\n{text}\n<!-- end results -->{tail}"
     atomic_text(options.into / "README.md", new)
-    if options.publish is not None:
-        atomic_json(options.publish / "index.json", index)
     print(text)
-
-
-def publish(folder: Path, name: str, text: str) -> None:
-    """Copy a model folder, with its card, to the shipped weights."""
-    source = RUNS / name / "model"
-    with atomic_folder(folder / NAMES[name], overwrite=True) as new:
-        for file in ("model.safetensors", "config.json"):
-            (new / file).write_bytes((source / file).read_bytes())
-        (new / "README.md").write_text(text)
 
 
 if __name__ == "__main__":

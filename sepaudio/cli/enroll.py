@@ -1,4 +1,4 @@
-"""`sepaudio enroll FILE ... --model FOLDER -o speaker.safetensors`."""
+"""`sepaudio enroll FILE ... -o speaker.safetensors`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ def run(arguments: list[str]) -> int:
     """Write the embedding and print what the recordings are worth."""
     from jsonargparse import ArgumentParser
 
+    from ..verbs.separate import EXTRACTOR
+
     parser = ArgumentParser(
         prog="sepaudio enroll",
         description="Make the embedding of one speaker from one or several recordings.",
@@ -17,7 +19,7 @@ def run(arguments: list[str]) -> int:
     parser.add_argument(
         "-m",
         "--model",
-        required=True,
+        default=EXTRACTOR,
         help="an extractor with a speaker front-end, or what `sepaudio prepare ivector` wrote",
     )
     parser.add_argument("-o", "--output", required=True, help=".safetensors file to write")

@@ -1,4 +1,4 @@
-"""`sepaudio extract meeting.wav --enroll anna.wav -m MODEL -o anna_only.wav`."""
+"""`sepaudio extract meeting.wav --enroll anna.wav -o anna_only.wav`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ def run(arguments: list[str]) -> int:
     parser.add_argument(
         "--embedding", type=str | None, default=None, help="instead: what `sepaudio enroll` wrote"
     )
-    parser.add_argument("-m", "--model", required=True, help="model folder or name of weights")
+    parser.add_argument(
+        "-m", "--model", default=verb.EXTRACTOR, help="model folder or name of weights"
+    )
     parser.add_argument("-o", "--output", default=".", help="file to write, or a folder")
     parser.add_argument(
         "--template", default="{stem}_extracted.wav", help="of the names in a folder"

@@ -24,7 +24,9 @@ def run(arguments: list[str]) -> int:
         description=(verb.__doc__ or "").strip(),
     )
     parser.add_argument("paths", nargs="+", help="files, folders (searched), patterns")
-    parser.add_argument("-m", "--model", required=True, help="model folder or name of weights")
+    parser.add_argument(
+        "-m", "--model", default=verb.SEPARATOR, help="model folder or name of weights"
+    )
     parser.add_argument("-o", "--output", default=".", help="folder to write to")
     parser.add_argument(
         "--template", default="{stem}_{source}.wav", help="of the names; its suffix is the format"

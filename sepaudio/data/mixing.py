@@ -45,7 +45,8 @@ class MixingCfg:
         sir_db: of the first speaker over each other one [dB].
         overlap: share of the mixture in which each other speaker is heard.
         absent: share of mixtures that lack the enrolled speaker.
-        noise: share with noise.
+        noise: share with noise. A speaker alone over neither noise nor music would leave nothing
+            to do, so where either is given a lone speaker always has one.
         noise_db: of all speech over the noise [dB].
         music: share with music.
         music_db: of all speech over the music [dB].
@@ -174,8 +175,8 @@ class Mixer:
         sources = self._together(parts, length, drawn, random)
         mixture = sources.sum(axis=0)
         speech = rms(mixture)
-        for name, shelf in self.beds.items():
-            if shelf and random.random() < getattr(cfg, name):
+        for name in self._beds_under(len(sources), random):
+            if shelf := self.beds[name]:
                 which = int(random.integers(len(shelf)))
                 snr = random.uniform(*getattr(cfg, f"{name}_db"))
                 bed = shelf.filling(which, len(mixture), random)
@@ -193,6 +194,14 @@ class Mixer:
             cfg.sample_rate,
             drawn,
         )
+
+    def _beds_under(self, speakers: int, random: Random) -> list[str]:
+        """What lies under the speakers; a lone one gets something wherever there is anything."""
+        some = [name for name in self.beds if getattr(self.cfg, name)]
+        drawn = [name for name in some if random.random() < getattr(self.cfg, name)]
+        if speakers == 1 and some and not drawn:
+            return [some[int(random.integers(len(some)))]]
+        return drawn
 
     def _samples(self, seconds: float) -> int:
         return round(seconds * self.cfg.sample_rate)

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from ..data import manifest
 from ..data.dataset import collate
 from ..data.mixing import Mixer, load
-from ..losses import LOSSES, absent, contrast, pit
+from ..losses import LOSSES, absent, contrast, pit, reorder
+from ..metrics.signal import EPS
 from . import recipe as recipes
 from .loop import Draw, Objective, Validate, run
 from .recipe import MixtureRecipeCfg
@@ -143,6 +144,41 @@ def judge(mixer: Mixer, objective: Objective, items: int, batch: int) -> Validat
     return validate
 
 
+def fit_level(model: Any, mixer: Mixer, items: int, batch: int) -> float:
+    """Make estimates as loud as their sources; returns the gain, which the decoder takes up.
+
+    Scale-invariant losses leave the level open. It differs little from mixture to mixture, so the
+    median of the gains that fit best on the valid split sets it.
+    """
+    like, gains = next(model.parameters()), []
+    for first in range(0, items, batch):
+        made = collate([mixer.item(0, 0, i) for i in range(first, min(first + batch, items))])
+        made = {key: value.to(like.device) for key, value in made.items()}
+        with torch.inference_mode():
+            estimates, sources = _paired(model, made)
+        power = estimates.square().sum(-1)
+        fits = (estimates * sources).sum(-1) / power.clamp_min(EPS)
+        gains.append(fits[(power > EPS) & (sources.square().sum(-1) > EPS)])
+    gain = float(torch.cat(gains).median())
+    if not gain > 0:  # nothing was learned: no level to speak of
+        return 1.0
+    with torch.no_grad():
+        for values in model.decoder.state_dict().values():
+            values.mul_(gain)
+    return gain
+
+
+def _paired(model: Any, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Estimates and the sources they are of, [.., T] each."""
+    if model.task == "separation":
+        estimates, sources = model(batch["mixture"]), batch["sources"]
+        return reorder(estimates, pit(estimates, sources)[1]), sources
+    embedding = model.speaker(batch["enrollment"], batch["enrollment_lengths"])
+    here = batch["target"] >= 0
+    estimates = model(batch["mixture"], embedding)[here]
+    return estimates, batch["sources"][here, batch["target"][here]]
+
+
 def fit(
     model: Any, cfg: MixtureRecipeCfg, folder: Path, *, quiet: bool = False
 ) -> TrainedOnMixtures:
@@ -154,7 +190,7 @@ def fit(
     train, valid = mixers(cfg, model)
     objective = objective_of(model, cfg)
     validate = judge(valid, objective, cfg.data.valid_items, cfg.optim.batch)
-    best = run(
+    best: Any = run(
         model,
         batch_at(train, cfg.optim.batch, cfg.seed),
         objective,
@@ -166,6 +202,7 @@ def fit(
         workers=cfg.data.workers,
         quiet=quiet,
     )
+    fit_level(best, valid, cfg.data.valid_items, cfg.optim.batch)
     shelves = [train.speech, train.rooms, *train.beds.values()]
     rows = [row for shelf in shelves if shelf for row in shelf.rows]
     names = tuple(sorted({row.origin for row in rows}))

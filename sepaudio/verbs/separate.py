@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ..frontends import Embedding
 
 WHOLE = 30.0  # [s]
+SEPARATOR, EXTRACTOR = "two_speakers", "one_speaker"  # the weights used unless others are named
 OVERLAP = 0.25  # of a window
 
 
@@ -34,7 +35,7 @@ def separate(
     x: Any,
     sample_rate: int,
     *,
-    model: str | Path | nn.Module,
+    model: str | Path | nn.Module = SEPARATOR,
     device: str = "auto",
     whole: float = WHOLE,
 ) -> tuple[Array, int]:
@@ -63,7 +64,7 @@ def extract(
     sample_rate: int,
     embedding: Embedding | NDArray[Any],
     *,
-    model: str | Path | nn.Module,
+    model: str | Path | nn.Module = EXTRACTOR,
     device: str = "auto",
     whole: float = WHOLE,
 ) -> tuple[Array, int]:
