@@ -1,4 +1,4 @@
-"""Write the fixed test lists: two speakers, a speaker in noise, a speaker over music.
+"""Write the fixed test lists: two speakers, one in noise, one over music, two without the enrolled.
 
     python recipes/real_small/make_lists.py MANIFEST.csv [--mixtures 100] [--seed 1] [--rate 8000]
 
@@ -21,7 +21,12 @@ from sepaudio.data import manifest, mixtures
 from sepaudio.data.mixtures import Mixture, Part
 
 SECONDS, ENROLLMENT, LEVEL = 4.0, 6.0, 0.05  # [s], [s], RMS of the target
-KINDS = {"two_speakers": (-5.0, 5.0), "noise": (0.0, 10.0), "music": (0.0, 10.0)}
+KINDS = {
+    "two_speakers": (-5.0, 5.0),
+    "noise": (0.0, 10.0),
+    "music": (0.0, 10.0),
+    "absent": (-5.0, 5.0),
+}
 
 
 def part(row: Any, start: float, seconds: float, rms: float) -> Part:
@@ -45,7 +50,7 @@ def lengths(rows: list[Any]) -> dict[Path, float]:
 
 
 def main() -> None:
-    """Draw and write three lists."""
+    """Draw and write the lists."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("manifest", type=Path)
     parser.add_argument("--mixtures", type=int, default=100)
@@ -89,7 +94,12 @@ def main() -> None:
             under = LEVEL * 10 ** (-float(random.uniform(low, high)) / 20)
             pool = [n for n in sorted(long) if n != name]
             noise, sources = None, [target]
-            if kind == "two_speakers":
+            if kind == "absent":  # somebody else speaks in the place of the enrolled speaker
+                pool.remove(someone := pool[int(random.integers(len(pool)))])
+                instead = long[someone][int(random.integers(len(long[someone])))]
+                begin = float(random.uniform(0, seconds[instead.path] - SECONDS))
+                sources = [part(instead, begin, SECONDS, LEVEL)]
+            if kind in ("two_speakers", "absent"):
                 other = long[pool[int(random.integers(len(pool)))]]
                 which = other[int(random.integers(len(other)))]
                 begin = float(random.uniform(0, seconds[which.path] - SECONDS))
@@ -106,7 +116,7 @@ def main() -> None:
                     sample_rate=options.rate,
                     noise=noise,
                     enrollments=(enrolled,),
-                    target=0,
+                    target=None if kind == "absent" else 0,
                     split="test",
                 )
             )
