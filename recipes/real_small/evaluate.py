@@ -53,6 +53,8 @@ def scored(net: Any, out: Path, options: argparse.Namespace, **more: Any) -> Sco
     for name in LISTS:
         if net.task == "separation" and name != "two_speakers":
             continue
+        if not (options.lists / f"{name}.csv").exists():  # no noise, no music
+            continue
         rows = evaluate_mixtures(
             net,
             options.lists / f"{name}.csv",

@@ -75,8 +75,16 @@ def main() -> None:
         for name, here in long.items()
         if len(speakers[name]) > 1 or seconds[here[0].path] >= SECONDS + 3
     )
+    if not targets or len(long) < 3:
+        parser.error(
+            f"{options.manifest}: {len(targets)} test speakers with a recording of {SECONDS:g} s "
+            f"and something to enroll with, of {len(long)}: expected 3 or more"
+        )
     options.out.mkdir(parents=True, exist_ok=True)
     for kind, (low, high) in KINDS.items():
+        if not kinds.get(kind, kinds["speech"]):
+            print(f"no {kind} in the test split of {options.manifest}: no list of it")
+            continue
         random, made = np.random.default_rng([options.seed, list(KINDS).index(kind)]), []
         for number in range(options.mixtures):
             name = targets[int(random.integers(len(targets)))]
