@@ -10,14 +10,20 @@ from pathlib import Path
 
 import pytest
 import torch
-from little_runs import CFG, HARD, figure, fit, until_killed
+from little_runs import CFG, FROZEN, HARD, figure, fit, fresh, until_killed
 
 from sepaudio.training.recipe import OptimCfg
+from sepaudio.training.start import held
 
 
 def same(a, b):
     pairs = zip(a.state_dict().values(), b.state_dict().values(), strict=True)
     return all(torch.equal(x, y) for x, y in pairs)
+
+
+def untouched(one, two):
+    """Names under which two states are equal to the last bit."""
+    return {name for name in one if torch.equal(one[name], two[name])}
 
 
 def test_parts_of_a_batch_add_up_to_it(tmp_path):
@@ -82,7 +88,7 @@ KILLS = [(0, 0), (1, 1), (2, 0), (3, 1), (5, 0), (6, 1), (7, 0), (8, 1), (10, 0)
 @pytest.mark.parametrize("save_every", [0.0, 1000.0])
 def test_a_run_killed_ten_times_gives_the_same_weights(tmp_path, save_every):
     """Optimiser, plateau, average, best weights and every draw, to the last bit."""
-    whole = fit(tmp_path / "whole", HARD, validate=figure)
+    whole = fit(tmp_path / "whole", HARD, validate=figure, frozen=FROZEN)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["sepaudio.training.classify", "sepaudio.training.loop"])
     kills = KILLS if save_every == 0.0 else KILLS[:2]  # without a save each starts anew
@@ -91,16 +97,16 @@ def test_a_run_killed_ten_times_gives_the_same_weights(tmp_path, save_every):
         process.start()
         process.join()
         assert process.exitcode == -signal.SIGKILL
-    assert same(fit(tmp_path / "killed", HARD, validate=figure), whole)
+    assert same(fit(tmp_path / "killed", HARD, validate=figure, frozen=FROZEN), whole)
 
 
 SCRIPT = """
 import sys
 sys.path.insert(0, {tests!r})
 import torch
-from little_runs import CFG, fit
+from little_runs import CFG, FROZEN, fit
 from dataclasses import replace
-model = fit({folder!r}, replace(CFG, ema=0.0), dropout=0.0)
+model = fit({folder!r}, replace(CFG, ema=0.0), dropout=0.0, frozen=FROZEN)
 torch.save(model.state_dict(), {folder!r} + f"/final_{{__import__('os').environ['RANK']}}.pt")
 """
 
@@ -122,7 +128,9 @@ def test_two_processes_learn_as_one(tmp_path):
     )
     assert done.returncode == 0, done.stderr[-3000:]
     states = [torch.load(folder / f"final_{rank}.pt") for rank in (0, 1)]
-    one = fit(tmp_path / "one", replace(CFG, ema=0.0), dropout=0.0).state_dict()
+    one = fit(tmp_path / "one", replace(CFG, ema=0.0), dropout=0.0, frozen=FROZEN).state_dict()
+    still = [*FROZEN, "standardize"]
+    assert untouched(one, fresh().state_dict()) == {name for name in one if held(name, still)}
     for key, value in one.items():
         assert torch.equal(states[0][key], states[1][key])
         assert (states[0][key] - value).abs().max() < 1e-3 * value.abs().max() + 1e-5

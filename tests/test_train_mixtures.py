@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from sepaudio import hub, io, registry
+from sepaudio.files import sha256
 from sepaudio.training import recipe as recipes
 from sepaudio.training.mixtures import (
     batch_at,
@@ -16,6 +17,7 @@ from sepaudio.training.mixtures import (
     separation,
     told_apart,
 )
+from sepaudio.training.start import held
 from sepaudio.verbs.train import train
 
 RATE = 1000
@@ -104,6 +106,42 @@ def test_a_killed_run_goes_on_to_the_same_weights(folder, tmp_path, monkeypatch)
         hub.load(whole).state_dict().values(), hub.load(again).state_dict().values(), strict=True
     )
     assert all(torch.equal(a, b) for a, b in pairs)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "parts"),
+    [("mitas_test", ["tcn", "encoder"]), ("tsenet_test", ["speaker", "tcn", "decoder"])],
+)
+def test_a_run_goes_on_from_trained_weights(folder, tmp_path, architecture, parts):
+    """Frozen parts are what they were; without a step to speak of, so is the rest."""
+    path = recipe_of(folder, tmp_path, architecture)
+    first = train(path, ["license=CC-BY-SA-4.0"], output=tmp_path / "first", quiet=True)
+    more = ["optim.steps=2", "optim.lr=1e-9", "optim.weight_decay=0"]
+    made = train(path, more, init=first, freeze=parts, output=tmp_path / "second", quiet=True)
+    old, new = hub.load(first).state_dict(), hub.load(made).state_dict()
+    for name, value in new.items():
+        if held(name, parts):
+            assert torch.equal(value, old[name])
+        elif not name.startswith("decoder"):  # its level is fitted anew
+            assert torch.allclose(value, old[name], atol=1e-7)
+    config = hub.read_config(made)
+    assert config["init"] == {
+        "name": "first/model",
+        "sha256": sha256(first / "model.safetensors"),
+        "license": "CC-BY-SA-4.0",
+        "new": [],
+        "trained_on": ["hum"],
+    }
+    assert "is share-alike" in (made / "README.md").read_text()
+
+
+def test_a_start_with_other_shapes_is_refused(folder, tmp_path):
+    path = recipe_of(folder, tmp_path, "mitas_test")
+    first = train(path, ["optim.steps=1"], output=tmp_path / "first", quiet=True)
+    with pytest.raises(ValueError, match=r"tcn.* is \[.*\] there, but \[.*leave tcn out"):
+        train(path, ["model={tcn: {hidden: 5}}"], init=first, output=tmp_path / "2", quiet=True)
+    with pytest.raises(ValueError, match=r"is absent there, but .* leave tcn out of the recipe's"):
+        train(path, ["model={tcn: {sharing: none}}"], init=first, output=tmp_path / "2", quiet=True)
 
 
 def test_workers_and_parts_draw_the_same_mixtures(folder, tmp_path):

@@ -15,8 +15,9 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from .. import doors, registry
 from ..files import atomic_text
 from .recipe import OptimCfg
+from .start import freeze
 
 pl = doors.lightning()
 
@@ -73,6 +75,7 @@ class Task(pl.LightningModule):  # type: ignore[misc,name-defined]
         seed: of every draw.
         folder: of the run; `last.ckpt` and the best weights go there.
         validate: judges the averaged weights every `cfg.valid_every` steps.
+        frozen: parts that keep their weights, see `start.freeze`.
     """
 
     def __init__(
@@ -83,6 +86,7 @@ class Task(pl.LightningModule):  # type: ignore[misc,name-defined]
         seed: int,
         folder: Path,
         validate: Validate | None = None,
+        frozen: Sequence[str] = (),
     ):
         super().__init__()
         self.model, self.objective, self.cfg, self.seed = model, objective, cfg, seed
@@ -92,6 +96,8 @@ class Task(pl.LightningModule):  # type: ignore[misc,name-defined]
         for name, parameter in model.named_parameters():
             if name in dead:  # no gradient would ever come
                 parameter.requires_grad_(False)
+        self.frozen = tuple(freeze(model, frozen))
+        self.train(model.training)
         self.averaged: Any = registry.build(model.cfg)
         self.averaged.load_state_dict(model.state_dict())
         self.averaged.requires_grad_(False)
@@ -99,6 +105,13 @@ class Task(pl.LightningModule):  # type: ignore[misc,name-defined]
         self.factor = 1.0  # of the plateau schedule
         self.stale = 0  # validations since the best one
         self.best: list[tuple[float, int]] = []  # (figure, step) of the weights kept in best/
+
+    def train(self, mode: bool = True) -> Task:
+        """What is frozen stays in evaluation mode."""
+        super().train(mode)
+        for module in self.frozen:
+            module.eval()
+        return self
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Every step draws from its own seed, so that a replayed step is the same step."""
@@ -212,6 +225,7 @@ def run(
     folder: Path,
     resolved: str,
     validate: Validate | None = None,
+    frozen: Sequence[str] = (),
     workers: int = 0,
     quiet: bool = False,
 ) -> Any:
@@ -230,6 +244,7 @@ def run(
             here goes on.
         resolved: text of the recipe, every value written out.
         validate: model -> figure, lower is better; see `OptimCfg.valid_every`.
+        frozen: parts of the model that keep their weights.
         workers: processes that draw batches ahead.
         quiet: no progress bar.
 
@@ -241,14 +256,17 @@ def run(
     folder.mkdir(parents=True, exist_ok=True)
     before, checkpoint = folder / "recipe.yaml", folder / "last.ckpt"
     if checkpoint.exists() and before.exists() and before.read_text() != resolved:
+        pairs = zip_longest(before.read_text().splitlines(), resolved.splitlines())
+        was, now = next((a or "", b or "") for a, b in pairs if a != b)
         raise ValueError(
-            f"{folder} holds a run of another recipe: name another --output or remove the folder"
+            f"{folder} holds a run of another recipe ({was.strip()!r}, now {now.strip()!r}): name "
+            "another --output or remove the folder"
         )
     world, local = (int(os.environ.get(k, 1)) for k in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
     rank = int(os.environ.get("RANK", 0))
     if rank == 0:
         atomic_text(before, resolved)
-    task = Task(model, objective, cfg, seed, folder, validate if cfg.valid_every else None)
+    task = Task(model, objective, cfg, seed, folder, validate if cfg.valid_every else None, frozen)
     loader = DataLoader(
         _Parts(draw, cfg, rank, world),
         batch_size=None,

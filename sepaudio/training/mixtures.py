@@ -17,6 +17,7 @@ from ..metrics.signal import EPS
 from . import recipe as recipes
 from .loop import Draw, Objective, Validate, run
 from .recipe import MixtureRecipeCfg
+from .start import held
 
 Batch = dict[str, Tensor]
 
@@ -199,10 +200,13 @@ def fit(
         folder=folder,
         resolved=recipes.to_yaml(cfg),
         validate=validate,
+        frozen=cfg.freeze,
         workers=cfg.data.workers,
         quiet=quiet,
     )
-    fit_level(best, valid, cfg.data.valid_items, cfg.optim.batch)
+    decoder = [f"decoder.{name}" for name in best.decoder.state_dict()]
+    if not any(held(name, cfg.freeze) for name in decoder):
+        fit_level(best, valid, cfg.data.valid_items, cfg.optim.batch)
     shelves = [train.speech, train.rooms, *train.beds.values()]
     rows = [row for shelf in shelves if shelf for row in shelf.rows]
     names = tuple(sorted({row.origin for row in rows}))
