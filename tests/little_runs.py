@@ -28,7 +28,7 @@ def fresh(dropout=0.1):
     return registry.create("swishnet_test", dropout=dropout)
 
 
-def fit(folder, cfg=CFG, draw=draw, validate=None, workers=0, dropout=0.1, frozen=()):
+def fit(folder, cfg=CFG, draw=draw, validate=None, workers=0, dropout=0.1, frozen=(), paced=None):
     model = fresh(dropout)
     return run(
         model,
@@ -41,6 +41,7 @@ def fit(folder, cfg=CFG, draw=draw, validate=None, workers=0, dropout=0.1, froze
         validate=validate,
         frozen=frozen,
         workers=workers,
+        paced=paced,
         quiet=True,
     )
 

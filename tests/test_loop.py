@@ -7,11 +7,14 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
-from little_runs import CFG, FROZEN, HARD, figure, fit, fresh, until_killed
+from little_runs import CFG, FROZEN, HARD, draw, figure, fit, fresh, until_killed
 
+from sepaudio.training import loop
+from sepaudio.training.loop import PACED
 from sepaudio.training.recipe import OptimCfg
 from sepaudio.training.start import held
 
@@ -134,3 +137,50 @@ def test_two_processes_learn_as_one(tmp_path):
     for key, value in one.items():
         assert torch.equal(states[0][key], states[1][key])
         assert (states[0][key] - value).abs().max() < 1e-3 * value.abs().max() + 1e-5
+
+
+@pytest.mark.parametrize("part", ["last.ckpt", "best"])
+@pytest.mark.parametrize("fault", [OSError(28, "No space left on device"), RuntimeError("short")])
+def test_a_full_disk_leaves_the_last_checkpoint(tmp_path, monkeypatch, part, fault):
+    """Half of the third checkpoint fits; the run ends, keeps the second, and goes on from it."""
+    whole = fit(tmp_path / "whole", HARD, validate=figure)
+    right, calls, before = torch.save, [], {}
+
+    def full(what, where, *more, **options):
+        best = isinstance(where, Path)
+        calls.extend([best] if best == (part == "best") else [])
+        if len(calls) < 3:
+            return right(what, where, *more, **options)
+        before.update((f, f.read_bytes()) for f in (tmp_path / "run").rglob("*.ckpt"))
+        if best:
+            where.write_bytes(b"half")
+        raise fault
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OSError, match=r"cannot be written \(.*what was saved before is kept"):
+        fit(tmp_path / "run", HARD, validate=figure)
+    monkeypatch.undo()
+    assert len(before) == 1
+    assert all(file.read_bytes() == content for file, content in before.items())
+    assert not list((tmp_path / "run").rglob("*.new"))
+    done = torch.load(tmp_path / "run" / "last.ckpt", weights_only=False)["run"][0]
+    assert done == {"last.ckpt": 2, "best": 8}[part]
+    assert same(fit(tmp_path / "run", HARD, validate=figure), whole)
+
+
+def test_the_pace_is_told_once_and_leaves_out_what_is_rare(tmp_path, monkeypatch):
+    """By a clock on which a step takes 2 s, the first one 50 s more, and a validation 100 s."""
+    now, told = [0.0], []
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    def drawn(step, part, parts):
+        now[0] += 2.0 if step else 52.0
+        return draw(step, part, parts)
+
+    def validate(model):
+        now[0] += 100.0
+        return 0.0
+
+    cfg = replace(CFG, steps=PACED + 3, valid_every=4)
+    fit(tmp_path, cfg, drawn, validate, paced=lambda *figures: told.append(figures))
+    assert told == [(2.0, 3)]

@@ -10,6 +10,7 @@ import torch
 
 from sepaudio import hub, io, registry
 from sepaudio.cli import main
+from sepaudio.data import manifest
 from sepaudio.files import sha256
 from sepaudio.training import recipe as recipes
 from sepaudio.training.bank import bank
@@ -17,7 +18,7 @@ from sepaudio.training.classify import fit
 from sepaudio.training.start import held, model_of
 from sepaudio.verbs.classify import classify
 from sepaudio.verbs.evaluate import evaluate
-from sepaudio.verbs.train import train
+from sepaudio.verbs.train import rehearse, train
 
 RATE = 1000
 
@@ -333,6 +334,41 @@ def test_another_recipe_does_not_go_on_with_a_run(recipe, tmp_path):
     other = replace(recipe, seed=4)
     with pytest.raises(ValueError, match="holds a run of another recipe"):
         fit(registry.create("swishnet_test"), train, valid, other, tmp_path / "run", quiet=True)
+
+
+def test_bad_recordings_are_named_and_left_out(folder, tmp_path, capfd):
+    rows = manifest.read(folder / "manifest.csv")
+    for name, kind in (("cut.wav", "noise"), ("gone.wav", "speech")):
+        rows.append(replace(rows[0], path=tmp_path / name, kind=kind))
+    whole = (folder / "noise_train_0.wav").read_bytes()
+    (tmp_path / "cut.wav").write_bytes(whole[: len(whole) // 2])
+    manifest.write(tmp_path / "m.csv", rows)
+    more = [f"data.manifests=[{tmp_path / 'm.csv'}]", f"data.bank={tmp_path / 'bank'}"]
+    with pytest.raises(ValueError, match=r"2 rows cannot be used:\n.*line 26 \(cut.wav\)"):
+        train(folder / "recipe.yaml", more, output=tmp_path / "run", quiet=True)
+    more += ["data.on_bad=skip", "optim.steps=2"]
+    made = train(folder / "recipe.yaml", more, output=tmp_path / "run")
+    err = capfd.readouterr().err
+    assert "cut.wav is cut short" in err and "gone.wav does not exist" in err
+    assert hub.read_config(made)["left_out"] == 2
+    with pytest.raises(ValueError, match="no recording of kind 'noise' can be read"):
+        few = [replace(row, path=tmp_path / "cut.wav", kind="noise") for row in rows[-2:-1]]
+        manifest.write(tmp_path / "m.csv", [row for row in rows if row.kind == "speech"] + few)
+        train(folder / "recipe.yaml", more, output=tmp_path / "2", quiet=True)
+
+
+def test_a_dry_run_tells_data_disk_and_time(folder, trained, tmp_path):
+    bank = f"data.bank={tmp_path / 'bank'}"
+    told = rehearse(folder / "recipe.yaml", [bank], init=trained, freeze=["stem"])
+    text = "\n".join(told)
+    assert "init: run/model" in text
+    assert "data: " in text and " 0 problems" in text
+    assert f"GB for features of clips in {tmp_path / 'bank'}" in text
+    assert "to prepare the data" in text and "for 12 steps" in text
+    assert not list(tmp_path.iterdir())
+    ready = f"data.bank={trained.parent.parent / 'bank'}"
+    text = "\n".join(rehearse(folder / "recipe.yaml", [ready], output=tmp_path))
+    assert "data: ready" in text and "to prepare" not in text
 
 
 def test_train_learns_and_writes_a_model_that_classifies(folder, tmp_path, monkeypatch, capfd):

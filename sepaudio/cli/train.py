@@ -23,19 +23,19 @@ def run(arguments: list[str]) -> int:
     parser.add_argument(
         "--freeze", nargs="+", default=[], help="parts that keep their weights, such as tcn encoder"
     )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="check the data, tell disk and time, and stop"
+    )
     parser.add_argument("-o", "--output", type=str | None, default=None, help="folder of the run")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
     values = [x for x in arguments if re.match(r"[\w.]+=", x) and not Path(x).exists()]
     options = parser.parse_args([x for x in arguments if x not in values])
-    from ..verbs.train import train
+    from ..verbs.train import rehearse, train
 
-    folder = train(
-        options.recipe,
-        [*options.more, *values],
-        init=options.init,
-        freeze=options.freeze,
-        output=options.output,
-        quiet=options.quiet,
-    )
-    print(folder)
+    said = {"init": options.init, "freeze": options.freeze, "output": options.output}
+    overrides = [*options.more, *values]
+    if options.dry_run:
+        print("\n".join(rehearse(options.recipe, overrides, **said)))
+    else:
+        print(train(options.recipe, overrides, **said, quiet=options.quiet))
     return 0

@@ -19,6 +19,7 @@ from .bank import Bank
 from .loop import Draw, run
 from .recipe import OptimCfg, RecipeCfg
 from .start import HEAD, Start, held
+from .survey import say_left_out
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,16 @@ def cross_entropy(smoothing: float) -> Any:
     return objective
 
 
+def lesson(model: Any, bank: Bank, recipe: RecipeCfg) -> tuple[Draw, Any]:
+    """What a recipe learns from a bank, batch by batch, and what it minimises."""
+    usable = bank.without(recipe.data.held_out)
+    fps = float(model.sample_rate / model.hop)
+    return (
+        batch_at(bank, usable, recipe.optim, fps, recipe.seed),
+        cross_entropy(recipe.optim.label_smoothing),
+    )
+
+
 def fit(
     model: Any,
     train: Bank,
@@ -92,16 +103,14 @@ def fit(
             since the other weights are used to them.
         quiet: no progress bar.
     """
-    cfg = recipe.optim
-    usable = train.without(recipe.data.held_out)
-    fps = float(model.sample_rate / model.hop)
+    if not quiet:
+        say_left_out((*train.left_out, *valid.left_out))
     if start is None or "standardize" in start.new:
-        standardize(model, train, usable)
+        standardize(model, train, train.without(recipe.data.held_out))
     best = run(
         model,
-        batch_at(train, usable, cfg, fps, recipe.seed),
-        cross_entropy(cfg.label_smoothing),
-        cfg,
+        *lesson(model, train, recipe),
+        recipe.optim,
         seed=recipe.seed,
         folder=folder,
         resolved=recipes.to_yaml(recipe),

@@ -12,6 +12,7 @@ import yaml
 from .. import hub, registry
 from ..data.augment import AugmentCfg
 from ..data.mixing import MixingCfg
+from ..data.shelf import check_on_bad
 from ..losses import LOSSES
 
 
@@ -39,6 +40,7 @@ class DataCfg:
         items: augmented clips in the bank.
         item_seconds: length of each [s].
         machines: share of noise that is simulated wind, machines and engines.
+        on_bad: "stop" at a recording that cannot be read, or "skip" it.
         processes: that make the bank.
         mix: what lies under what.
         augment: what every class goes through.
@@ -51,10 +53,14 @@ class DataCfg:
     items: int = 30000
     item_seconds: float = 4.0
     machines: float = 0.08
+    on_bad: str = "stop"
     processes: int = 2
     mix: MixCfg = field(default_factory=MixCfg)
     augment: AugmentCfg = field(default_factory=AugmentCfg)
     held_out: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_on_bad(self.on_bad)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,6 +157,7 @@ class SpeakersCfg:
         mixing: how the mixtures are drawn; its sample rate is the model's.
         shelf: folder of the decoded recordings, made when it is not there; relative to the
             working folder.
+        on_bad: "stop" at a recording that cannot be read, or "skip" it.
         valid_items: mixtures of the valid split that validation hears, always the same.
         workers: processes that mix ahead.
     """
@@ -158,8 +165,12 @@ class SpeakersCfg:
     manifests: tuple[str, ...] = ()
     mixing: MixingCfg = field(default_factory=MixingCfg)
     shelf: str = "runs/shelf"
+    on_bad: str = "stop"
     valid_items: int = 100
     workers: int = 0
+
+    def __post_init__(self) -> None:
+        check_on_bad(self.on_bad)
 
 
 @dataclass(frozen=True, kw_only=True)

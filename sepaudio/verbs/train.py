@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
@@ -18,8 +16,10 @@ import torch
 from .. import hub
 from ..training import classify, mixtures
 from ..training import recipe as recipes
+from ..training import rehearse as rehearsal
 from ..training.bank import banks
 from ..training.start import Start, model_of
+from ..training.survey import say, survey
 
 SHARE_ALIKE = re.compile(r"(?<![A-Za-z])(SA|[AL]?GPL|GFDL)(?![A-Z])")
 
@@ -43,18 +43,20 @@ def train(
         init: the recipe's `init`: weights to start from, by their name or folder.
         freeze: the recipe's `freeze`: parts that keep their weights.
         output: folder of the run; by default runs/ and the recipe's name.
-        quiet: no progress bar, and nothing is said about the start.
+        quiet: no progress bar, and nothing is said of start, data, disk and time.
 
     Raises:
-        ValueError: the recipe or the data is wrong; the message says where.
+        ValueError: the recipe or the data is wrong, or the disk too full; the message says where.
+        OSError: a checkpoint cannot be written; the last one is kept.
     """
-    cfg = recipes.read(recipe, [*overrides, *_start_of(init, freeze)])
-    folder = Path(output) if output is not None else Path("runs") / Path(recipe).stem
+    cfg, folder = _read(recipe, [*overrides, *_start_of(init, freeze)], output)
     torch.manual_seed(cfg.seed)
     model: Any
     model, start = model_of(cfg)
-    if start is not None and not quiet:
-        _say(*start.lines())
+    found = survey(cfg, model, folder)
+    if not quiet:
+        say(*(start.lines() if start else []), *found.lines())
+    found.check(cfg.data.on_bad)
     names: tuple[str, ...]
     if isinstance(cfg, recipes.RecipeCfg):
         heard = classify.fit(model, *banks(cfg, model), cfg, folder, start=start, quiet=quiet)
@@ -63,13 +65,57 @@ def train(
             "data_fingerprint": heard.bank.fingerprint,
             "temperature": heard.temperature,
             "valid_accuracy_augmented_2s": heard.valid_accuracy,
+            "left_out": len(heard.bank.left_out),
         }
     else:
         mixed = mixtures.fit(model, cfg, folder, quiet=quiet)
         trained, names = mixed.model, mixed.names
-        measured = {"data_fingerprint": mixed.fingerprint, "valid_loss_db": mixed.valid}
+        measured = {
+            "data_fingerprint": mixed.fingerprint,
+            "valid_loss_db": mixed.valid,
+            "left_out": mixed.left_out,
+        }
     about = {**describe(cfg, names, start), **measured}
     return hub.save(trained, folder / "model", card=_card(cfg, names, start), **about)
+
+
+def rehearse(
+    recipe: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    init: str | Path = "",
+    freeze: Sequence[str] = (),
+    output: str | Path | None = None,
+) -> list[str]:
+    """What `train` would start from and need, in lines: data, disk and measured time.
+
+    A few steps are made, on a few of the recordings; nothing is left behind.
+
+    Args:
+        recipe: as for `train`, like the others.
+        overrides: "key=value".
+        init: weights to start from.
+        freeze: parts that keep their weights.
+        output: folder of the run.
+
+    Raises:
+        ValueError: the run would not start, or not end; the message says why.
+    """
+    cfg, folder = _read(recipe, [*overrides, *_start_of(init, freeze)], output)
+    torch.manual_seed(cfg.seed)
+    model, start = model_of(cfg)
+    found = survey(cfg, model, folder)
+    found.check(cfg.data.on_bad)
+    measured = rehearsal.rehearse(cfg, model, found)
+    return [*(start.lines() if start else []), *found.lines(), *measured.lines()]
+
+
+def _read(
+    recipe: str | Path, overrides: Sequence[str], output: str | Path | None
+) -> tuple[recipes.AnyRecipe, Path]:
+    """A recipe and the folder of its run."""
+    folder = Path(output) if output is not None else Path("runs") / Path(recipe).stem
+    return recipes.read(recipe, overrides), folder
 
 
 def describe(
@@ -105,12 +151,6 @@ def _start_of(init: str | Path, freeze: Sequence[str]) -> list[str]:
         *([f"init={init}"] if init else []),
         *([f"freeze={json.dumps(list(freeze))}"] if freeze else []),
     ]
-
-
-def _say(*lines: str) -> None:
-    """Tell the user, once however many processes learn."""
-    if int(os.environ.get("RANK", 0)) == 0:
-        sys.stderr.write("".join(f"{line}\n" for line in lines))
 
 
 def _card(cfg: recipes.AnyRecipe, names: Sequence[str], start: Start | None) -> str:
