@@ -23,6 +23,7 @@ DOORS = {
     "timm": "timm",
     "lightning": "pytorch_lightning",
     "asteroid": "asteroid",
+    "matplotlib": "matplotlib",
     "museval": "museval",
     "torchmetrics": "torchmetrics",
     "pystoi": "pystoi",
@@ -50,7 +51,7 @@ def opened():
     """All doors and the doctor in one process, since these imports take seconds."""
     return python("""
 from sepaudio import doors
-names = "torchaudio timm lightning asteroid museval torchmetrics pystoi pesq"
+names = "torchaudio timm lightning asteroid matplotlib museval torchmetrics pystoi pesq"
 for name in names.split():
     door = getattr(doors, name)
     try:
@@ -137,7 +138,9 @@ def test_the_test_extra_brings_every_oracle():
     extras = text.split("[project.optional-dependencies]")[1].split("[project.scripts]")[0]
     for package in ("asteroid==", "torchaudio>=", "timm>=", "librosa>=", "pytorch-lightning>="):
         assert f'"{package}' in extras
-    assert '"sepaudio[asteroid,metrics]"' in extras.split("test = [")[1].split("\n]")[0]
+    assert (
+        '"sepaudio[asteroid,metrics,museval,plot]"' in extras.split("test = [")[1].split("\n]")[0]
+    )
 
 
 def test_classifying_and_creating_open_no_door():
@@ -307,6 +310,17 @@ def test_museval_opens_where_its_reader_of_stem_files_does_not(tmp_path):
     assert (done.stdout, done.stderr) == ("False\n", "")
 
 
+@pytest.mark.skipif(importlib.util.find_spec("museval") is None, reason="museval is missing")
+def test_museval_measures_where_there_is_no_ffmpeg():
+    code = (
+        "import numpy as np; from sepaudio import metrics\n"
+        "x = np.random.default_rng(0).random(800)\n"
+        "print(round(metrics.museval_sdr(0.9 * x, x, 800), 6))"
+    )
+    done = python(code, PATH="")
+    assert (done.stdout, done.stderr) == ("20.0\n", "")
+
+
 def test_asteroid_names_the_remedy_for_what_it_lacks(tmp_path):
     text = "import warnings; warnings.warn('old', DeprecationWarning)\nimport not_here"
     fake(tmp_path, "asteroid", text)
@@ -357,7 +371,8 @@ def test_doctor_never_raises(monkeypatch):
 def test_doctor_tells_absent_from_broken(monkeypatch):
     monkeypatch.setattr(verb, "_installed", lambda name: False)
     checks = {check.name: check for check in verb.doctor()}
-    for name in ("torchaudio", "timm (torchvision)", "pytorch-lightning", "asteroid", "museval"):
+    optional = ("torchaudio", "timm (torchvision)", "pytorch-lightning", "asteroid", "museval")
+    for name in (*optional, "torchmetrics", "pystoi", "pesq", "matplotlib"):
         assert checks[name].ok is None
         assert checks[name].found == "not installed"
         assert checks[name].remedy.startswith("only needed for ")

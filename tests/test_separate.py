@@ -6,6 +6,8 @@ import torch
 
 import sepaudio
 from sepaudio import registry
+from sepaudio.frontends import Embedding, fingerprint
+from sepaudio.verbs.presence import presence, silenced, windows
 from sepaudio.verbs.separate import same_order
 
 
@@ -117,3 +119,45 @@ def test_models_of_another_job_are_refused(separator):
         sepaudio.separate(noise(1), 1000, model="mitas")
     with pytest.raises(ValueError, match="does separation: expected classification; use `separate"):
         sepaudio.classify(noise(1), 1000, model=separator)
+
+
+@pytest.mark.parametrize(("n", "size"), [(1, 1), (10, 10), (11, 10), (29, 10), (30, 10), (7, 3)])
+def test_windows_cover_everything(n, size):
+    starts = windows(n, size)
+    heard = np.zeros(n)
+    for start in starts:
+        assert start + size <= n
+        heard[start : start + size] += 1
+    assert heard.min() >= 1
+    assert max(np.diff(starts), default=0) <= max(size // 2, 1)
+
+
+def test_stretches_without_the_speaker_become_silence():
+    model = registry.create("tsenet_fourier_test").eval()  # windows of half a second
+    with torch.no_grad():  # present wherever the estimate carries half of the mixture's energy
+        model.evidence.weight.copy_(torch.tensor([[0.0, 0.0, 0.0, 40.0]]))
+        model.evidence.bias.fill_(12.0)
+    x = noise(4.0)
+    estimate = x.copy()
+    estimate[1000:3000] = noise(2.0, seed=5)  # says nothing about the mixture there
+    told = Embedding(torch.zeros(1, 4), fingerprint(model.speaker))
+    found = presence(model, x, estimate, told)
+    assert len(found) == len(windows(4000, 500))
+    assert np.all((found >= 0) & (found <= 1))
+    y = silenced(estimate, found, 500, 1000, 0.5)
+    assert not y[1550:2450].any()
+    np.testing.assert_array_equal(y[:900], estimate[:900])
+    assert np.all(np.abs(y) <= np.abs(estimate))
+    np.testing.assert_array_equal(silenced(estimate, found, 500, 1000, 0.0), estimate)
+
+
+def test_extract_silences_only_when_asked():
+    model = registry.create("tsenet_fourier_test").eval()
+    with torch.no_grad():
+        model.evidence.weight.zero_()
+        model.evidence.bias.fill_(-3.0)  # the speaker is hardly ever there
+    x, told = noise(2.0), Embedding(torch.ones(1, 4), fingerprint(model.speaker))
+    assert not sepaudio.extract(x, 1000, told, model=model)[0].any()
+    assert sepaudio.extract(x, 1000, told, model=model, least=0.0)[0].any()
+    short, _ = sepaudio.extract(x[:1], 1000, told, model=model)
+    assert short.shape == (1,)

@@ -14,12 +14,14 @@ import torch
 from sepaudio import hub, io, registry
 from sepaudio.cli import main
 from sepaudio.data import manifest
+from sepaudio.data.mixing import load
 from sepaudio.files import sha256
 from sepaudio.training import recipe as recipes
 from sepaudio.training.mixtures import (
     batch_at,
     extraction,
     fit_level,
+    fit_presence,
     mixers,
     separation,
     told_apart,
@@ -198,6 +200,28 @@ def test_recipes_that_do_not_fit_are_refused(folder, tmp_path, architecture, ove
     path = recipe_of(folder, tmp_path, architecture)
     with pytest.raises(ValueError, match=message):
         train(path, [override], output=tmp_path / "run", quiet=True)
+
+
+def test_presence_is_calibrated_by_mixtures_that_lack_the_speaker(folder, tmp_path):
+    """Where a hint tells it all, the probabilities say so; where none does, they say half."""
+    cfg = recipes.read(recipe_of(folder, tmp_path, "tsenet_fourier_test"))
+    torch.manual_seed(0)
+    model = registry.create("tsenet_fourier_test").eval()
+    half = load(replace(cfg.data.mixing, absent=0.5), cfg.data.manifests, "valid")
+    batch = batch_at(half, 48, 1)(0, 0, 1)
+    here = batch["target"] >= 0
+    assert 12 < here.sum() < 36
+    fit_presence(model, half, 48, 16)
+    embedding = model.speaker(batch["enrollment"], batch["enrollment_lengths"])
+    found = model.presence(batch["mixture"], model(batch["mixture"], embedding), embedding)
+    assert abs(found.mean() - here.float().mean()) < 0.05  # as the mean of a fit must be
+    model.hints = lambda mixture, *_: 2.0 * here[: len(mixture), None].repeat(1, 4)
+    one = half.item
+    half.item = lambda seed, epoch, index: one(1, 0, index)
+    fit_presence(model, half, 48, 48)
+    told = torch.sigmoid(model.evidence(model.hints(batch["mixture"]))[:, 0])
+    assert told[here].min() > 0.9
+    assert told[~here].max() < 0.1
 
 
 def test_voices_are_told_apart_among_all_sources(folder, tmp_path):

@@ -15,6 +15,7 @@ def run(arguments: list[str]) -> int:
     from ..verbs import estimates
     from ..verbs import separate as verb
     from ..verbs.given import place
+    from ..verbs.presence import LEAST
     from .separate import common, tell
 
     parser = ArgumentParser(
@@ -35,6 +36,12 @@ def run(arguments: list[str]) -> int:
     parser.add_argument(
         "--template", default="{stem}_extracted.wav", help="of the names in a folder"
     )
+    parser.add_argument(
+        "--least",
+        type=float,
+        default=LEAST,
+        help="probability of the speaker below which a stretch becomes silence; 0 keeps all",
+    )
     common(parser)
     options = parser.parse_args(arguments)
     if bool(options.enroll) == bool(options.embedding):
@@ -51,7 +58,13 @@ def run(arguments: list[str]) -> int:
 
     def separate(x: Any, rate: int) -> tuple[Any, int]:
         estimate, out_rate = verb.extract(
-            x, rate, embedding, model=net, device=options.device, whole=options.whole
+            x,
+            rate,
+            embedding,
+            model=net,
+            device=options.device,
+            whole=options.whole,
+            least=options.least,
         )
         return estimate[None], out_rate
 

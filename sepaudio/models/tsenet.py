@@ -13,6 +13,7 @@ of 100 numbers.
 
 from dataclasses import dataclass, field, replace
 
+import torch
 from torch import Tensor, nn
 
 from ..context import WHOLE, Context
@@ -34,6 +35,7 @@ from ..frontends import (
 from ..layers import TCN, TCNCfg, TimeConv, mask_time, masks_of, norm
 from ..registry import build, register
 
+EVIDENCE = 4  # numbers that tell whether the enrolled speaker is heard
 FUSE = ("all", "first")
 DENSE = ("shared", "each", "none")
 
@@ -60,6 +62,8 @@ class TseNetCfg:
         condition: how vector and features meet, a key of CONDITIONS.
         fuse_stacks: "all": in the first block of every stack; "first": of the first alone.
         speaker_dense: ReLU layers on the vector: one "shared" by all, one for "each" stack, "none".
+        presence: length of mixture that `TseNet.presence` judges [s]; 0 where it does not. Needs a
+            speaker front-end.
     """
 
     sample_rate: int = 8000
@@ -79,6 +83,7 @@ class TseNetCfg:
     condition: str = "concat"
     fuse_stacks: str = "all"
     speaker_dense: str = "shared"
+    presence: float = 0.0
 
     def __post_init__(self) -> None:
         for name, known in (("fuse_stacks", FUSE), ("speaker_dense", DENSE)):
@@ -87,6 +92,11 @@ class TseNetCfg:
                 raise ValueError(f"{name}={value!r}: expected one of {', '.join(known)}")
         if self.mask == "softmax":
             raise ValueError("mask='softmax': one mask has nothing to share; use 'sigmoid'")
+        if self.presence and self.speaker is None:
+            raise ValueError(
+                f"presence={self.presence} without speaker: expected a front-end that compares "
+                "voices"
+            )
         if self.speaker is not None and self.speaker.size != self.embedding:
             raise ValueError(
                 f"embedding={self.embedding}: expected speaker.size={self.speaker.size}"
@@ -152,7 +162,13 @@ def _at_16k(cfg: TseNetCfg) -> TseNetCfg:
         tcn=replace(_causal(_TINY).tcn, skip=5, sharing="stack", private=("norm", "act")),
     ),
     tsenet_fourier_test=replace(
-        _TINY, filters="fourier", n_filters=10, pad="full", condition="multiply", mask="relu"
+        _TINY,
+        filters="fourier",
+        n_filters=10,
+        pad="full",
+        condition="multiply",
+        mask="relu",
+        presence=0.5,
     ),
     tsenet_mitas_causal_test=replace(
         _causal(_TINY),
@@ -207,6 +223,9 @@ class TseNet(nn.Module):
         endless = {tcn.norm, cfg.in_norm} & {"global", "cumulative"}
         self.receptive_field = None if endless else reach(frames, cfg.kernel_size, cfg.stride)
         self.dead_parameters = tuple(f"tcn.{name}" for name in self.tcn.dead_parameters())
+        if cfg.presence:
+            self.evidence = nn.Linear(EVIDENCE, 1)  # fitted when all else is trained
+            self.dead_parameters += ("evidence.weight", "evidence.bias")
 
     def enroll(self, enrollment: Tensor, lengths: Tensor | None = None) -> Embedding:
         """enrollment [B, T] at `sample_rate`, lengths [B] in samples -> the speakers' embedding.
@@ -253,3 +272,39 @@ class TseNet(nn.Module):
         spec = mask_time(spec, frames)  # frames of the padding alone add nothing
         estimate = self.decoder(mask * spec, x.shape[-1], context.at("decoder"))
         return mask_time(estimate[:, 0], lengths)
+
+    def hints(self, mixture: Tensor, estimate: Tensor, embedding: Tensor | Embedding) -> Tensor:
+        """What tells whether the enrolled speaker is in the mixtures: [B, 4].
+
+        How like the enrolled voice the estimate, the mixture and the rest sound, as cosines of
+        their embeddings, and the estimate's share of the mixture's energy [10 dB].
+
+        Args:
+            mixture: [B, T] at `sample_rate`.
+            estimate: [B, T], what `forward` made of it.
+            embedding: [B, E], or one for all.
+        """
+        assert self.speaker is not None  # the cfg sees to it
+        v = vectors(embedding, self.speaker, self.embedding_size, len(mixture))
+        power = estimate.square().sum(1, keepdim=True).clamp_min(1e-10)
+        level = mixture.square().sum(1, keepdim=True).clamp_min(1e-10)
+        estimate = estimate * (estimate * mixture).sum(1, keepdim=True) / power  # as it fits best
+        power = estimate.square().sum(1, keepdim=True).clamp_min(1e-10)
+        sounds = (estimate * (level / power).sqrt(), mixture, mixture - estimate)
+        alike = [torch.cosine_similarity(self.speaker(x), v, dim=1) for x in sounds]
+        share = (power / level).clamp_min(1e-4).log10()[:, 0]
+        return torch.stack([*alike, share], dim=1)
+
+    def presence(self, mixture: Tensor, estimate: Tensor, embedding: Tensor | Embedding) -> Tensor:
+        """How likely it is that the enrolled speaker is in the mixtures: [B] from 0 to 1.
+
+        Calibrated for mixtures of `cfg.presence` seconds in half of which the speaker is; see
+        `hints` for the arguments.
+
+        Raises:
+            ValueError: this extractor was not made to judge that.
+        """
+        if not self.cfg.presence:
+            raise ValueError("this extractor judges no presence: expected a cfg with presence > 0")
+        logits: Tensor = self.evidence(self.hints(mixture, estimate, embedding))
+        return logits[:, 0].sigmoid()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..data import manifest
@@ -177,6 +178,44 @@ def fit_level(model: Any, mixer: Mixer, items: int, batch: int) -> float:
     return gain
 
 
+def fit_presence(model: Any, mixer: Mixer, items: int, batch: int) -> None:
+    """Calibrate an extractor's presence: logistic regression on mixtures half of which lack him.
+
+    Args:
+        model: an extractor whose cfg has `presence`.
+        mixer: draws mixtures of that length.
+        items: how many of them.
+        batch: how many at once.
+    """
+    like, hints, here = next(model.parameters()), [], []
+    for first in range(0, items, batch):
+        made = collate([mixer.item(1, 0, i) for i in range(first, min(first + batch, items))])
+        made = {key: value.to(like.device) for key, value in made.items()}
+        with torch.inference_mode():
+            embedding = model.speaker(made["enrollment"], made["enrollment_lengths"])
+            estimate = model(made["mixture"], embedding)
+            hints.append(model.hints(made["mixture"], estimate, embedding).double().cpu())
+        here.append((made["target"] >= 0).double().cpu())
+    x, y = torch.cat(hints).clone(), torch.cat(here)
+    mean, deviation = x.mean(0), x.std(0).clamp_min(1e-6)
+    head = torch.zeros(x.shape[1] + 1, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([head], max_iter=200, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        logits = (x - mean) / deviation @ head[:-1] + head[-1]
+        small = 1e-3 * head[:-1].square().sum()  # hints that part the two wholly stay finite
+        loss = F.binary_cross_entropy_with_logits(logits, y) + small
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    with torch.no_grad():
+        weight = head[:-1] / deviation
+        model.evidence.weight.copy_(weight[None])
+        model.evidence.bias.copy_((head[-1] - weight @ mean)[None])
+
+
 def _paired(model: Any, batch: Batch) -> tuple[Tensor, Tensor]:
     """Estimates and the sources they are of, [.., T] each."""
     if model.task == "separation":
@@ -215,10 +254,21 @@ def fit(
         workers=cfg.data.workers,
         quiet=quiet,
     )
-    decoder = [f"decoder.{name}" for name in best.decoder.state_dict()]
-    if not any(held(name, cfg.freeze) for name in decoder):
-        fit_level(best, valid, cfg.data.valid_items, cfg.optim.batch)
+    _fit_rest(best, valid, cfg)
     rows = [row for shelf in train.shelves for row in shelf.rows]
     names = tuple(sorted({row.origin for row in rows}))
     found = manifest.fingerprint(rows)
     return TrainedOnMixtures(best, names, found, validate(best), len(left_out))
+
+
+def _fit_rest(model: Any, valid: Mixer, cfg: MixtureRecipeCfg) -> None:
+    """What no gradient finds, measured on the valid split, but for parts that are frozen."""
+    data, batch = cfg.data, cfg.optim.batch
+    decoder = [f"decoder.{name}" for name in model.decoder.state_dict()]
+    if not any(held(name, cfg.freeze) for name in decoder):
+        fit_level(model, valid, data.valid_items, batch)
+    presence = getattr(model.cfg, "presence", 0.0)
+    if presence and not held("evidence", cfg.freeze):
+        mixing = replace(data.mixing, seconds=presence, absent=0.5)
+        half = load(mixing, data.manifests, "valid", data.shelf, data.on_bad)
+        fit_presence(model, half, 8 * data.valid_items, batch)

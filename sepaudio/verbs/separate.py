@@ -5,7 +5,8 @@ model's rate, as long and as loud as the recording; nothing is divided by its ow
 model hears the recording as a stream, whatever its length. Any other hears up to 30 seconds at
 once; a longer recording goes through it in such windows, which overlap by a quarter and are faded
 into each other. Sources of one window are given the order of the window before by what they have in
-common where the two overlap.
+common where the two overlap. An extractor that judges presence gives true silence where the speaker
+is not heard (`presence`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 
 from .. import io
 from .given import Array, mono, place
+from .presence import LEAST, where_present
 
 if TYPE_CHECKING:
     from torch import nn
@@ -67,6 +69,7 @@ def extract(
     model: str | Path | nn.Module = EXTRACTOR,
     device: str = "auto",
     whole: float = WHOLE,
+    least: float = LEAST,
 ) -> tuple[Array, int]:
     """One speaker out of an array; see `separate`.
 
@@ -77,6 +80,8 @@ def extract(
         model: model folder, name of weights, or a loaded extractor.
         device: "auto", "cpu", "cuda" or "mps".
         whole: what a model that is not causal hears at once [s].
+        least: probability of the speaker below which a stretch becomes silence, where the model
+            judges presence; 0 keeps all.
 
     Returns:
         The estimate [T'] and its rate, which is the model's [Hz].
@@ -96,7 +101,8 @@ def extract(
         vector = torch.as_tensor(np.atleast_2d(np.asarray(embedding, np.float32)))
         given = Embedding(vector.to(like))
     mixture = at_rate(x, sample_rate, net.sample_rate)
-    return run(net, mixture, (given,), whole)[0], int(net.sample_rate)
+    estimate = run(net, mixture, (given,), whole)[0]
+    return where_present(net, mixture, estimate, given, least)[0], int(net.sample_rate)
 
 
 def at_rate(x: Any, sample_rate: int, wanted: int) -> Array:
