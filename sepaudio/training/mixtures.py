@@ -18,6 +18,8 @@ from ..metrics.signal import EPS
 from . import recipe as recipes
 from .loop import Draw, Objective, Validate, run
 from .recipe import MixtureRecipeCfg
+from .start import held
+from .survey import say_left_out
 
 Batch = dict[str, Tensor]
 
@@ -31,12 +33,14 @@ class TrainedOnMixtures:
         names: of the collections that were heard.
         fingerprint: of the recordings.
         valid: loss on the validation mixtures [dB].
+        left_out: how many recordings could not be read.
     """
 
     model: nn.Module
     names: tuple[str, ...]
     fingerprint: str
     valid: float
+    left_out: int
 
 
 def batch_at(mixer: Mixer, batch: int, seed: int) -> Draw:
@@ -105,12 +109,8 @@ def objective_of(model: Any, cfg: MixtureRecipeCfg) -> Objective:
     return extraction(cfg.loss, cfg.absent, cfg.voices)
 
 
-def mixers(cfg: MixtureRecipeCfg, model: Any) -> tuple[Mixer, Mixer]:
-    """What a recipe trains on, and what it is judged on.
-
-    Raises:
-        ValueError: rate or number of sources are not the model's, or the data do not suffice.
-    """
+def check_fit(cfg: MixtureRecipeCfg, model: Any) -> None:
+    """Refuse mixtures whose rate or number of sources is not the model's."""
     mixing = cfg.data.mixing
     if mixing.sample_rate != model.sample_rate:
         raise ValueError(
@@ -122,10 +122,19 @@ def mixers(cfg: MixtureRecipeCfg, model: Any) -> tuple[Mixer, Mixer]:
         raise ValueError(
             f"data.mixing.n_src={list(mixing.n_src)}: expected the model's, [{n}, {n}]"
         )
+
+
+def mixers(cfg: MixtureRecipeCfg, model: Any) -> tuple[Mixer, Mixer]:
+    """What a recipe trains on, and what it is judged on.
+
+    Raises:
+        ValueError: rate or number of sources are not the model's, or the data do not suffice.
+    """
+    check_fit(cfg, model)
     data = cfg.data
     return (
-        load(mixing, data.manifests, "train", data.shelf),
-        load(mixing, data.manifests, "valid", data.shelf),
+        load(data.mixing, data.manifests, "train", data.shelf, data.on_bad),
+        load(data.mixing, data.manifests, "valid", data.shelf, data.on_bad),
     )
 
 
@@ -227,6 +236,9 @@ def fit(
         ValueError: the recipe and the data do not fit together; the message says where.
     """
     train, valid = mixers(cfg, model)
+    left_out = [text for mixer in (train, valid) for s in mixer.shelves for text in s.left_out]
+    if not quiet:
+        say_left_out(left_out)
     objective = objective_of(model, cfg)
     validate = judge(valid, objective, cfg.data.valid_items, cfg.optim.batch)
     best: Any = run(
@@ -238,15 +250,25 @@ def fit(
         folder=folder,
         resolved=recipes.to_yaml(cfg),
         validate=validate,
+        frozen=cfg.freeze,
         workers=cfg.data.workers,
         quiet=quiet,
     )
-    fit_level(best, valid, cfg.data.valid_items, cfg.optim.batch)
-    if presence := getattr(best.cfg, "presence", 0.0):
-        mixing = replace(cfg.data.mixing, seconds=presence, absent=0.5)
-        half = load(mixing, cfg.data.manifests, "valid", cfg.data.shelf)
-        fit_presence(best, half, 8 * cfg.data.valid_items, cfg.optim.batch)
-    shelves = [train.speech, train.rooms, *train.beds.values()]
-    rows = [row for shelf in shelves if shelf for row in shelf.rows]
+    _fit_rest(best, valid, cfg)
+    rows = [row for shelf in train.shelves for row in shelf.rows]
     names = tuple(sorted({row.origin for row in rows}))
-    return TrainedOnMixtures(best, names, manifest.fingerprint(rows), validate(best))
+    found = manifest.fingerprint(rows)
+    return TrainedOnMixtures(best, names, found, validate(best), len(left_out))
+
+
+def _fit_rest(model: Any, valid: Mixer, cfg: MixtureRecipeCfg) -> None:
+    """What no gradient finds, measured on the valid split, but for parts that are frozen."""
+    data, batch = cfg.data, cfg.optim.batch
+    decoder = [f"decoder.{name}" for name in model.decoder.state_dict()]
+    if not any(held(name, cfg.freeze) for name in decoder):
+        fit_level(model, valid, data.valid_items, batch)
+    presence = getattr(model.cfg, "presence", 0.0)
+    if presence and not held("evidence", cfg.freeze):
+        mixing = replace(data.mixing, seconds=presence, absent=0.5)
+        half = load(mixing, data.manifests, "valid", data.shelf, data.on_bad)
+        fit_presence(model, half, 8 * data.valid_items, batch)
