@@ -1,5 +1,7 @@
 """LibriSpeech as a manifest: one row an utterance, splits by the names of its subsets.
 
+Genders come from SPEAKERS.TXT where it is there.
+
 python data_prep/librispeech.py --root LibriSpeech --out librispeech.csv
 """
 
@@ -17,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--subsets", nargs="+", help="only these")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
-    rows = []
+    rows, genders = [], published.librispeech_genders(args.root)
     for subset in args.subsets or sorted(path.name for path in args.root.glob("*-*")):
         # <subset>/<speaker>/<chapter>/<speaker>-<chapter>-<number>.flac
         found = sorted((args.root / subset).glob("*/*/*.flac"))
@@ -29,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 source=f"librispeech@{subset}:{path.name}",
                 license="CC-BY-4.0",
                 speaker=path.parts[-3],
+                gender=genders.get(path.parts[-3], ""),
             )
             for path in found
         ]

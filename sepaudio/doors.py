@@ -22,6 +22,7 @@ __all__ = [
     "asteroid",
     "has_torchcodec",
     "lightning",
+    "matplotlib",
     "museval",
     "pesq",
     "pystoi",
@@ -36,7 +37,8 @@ INSTALL = {
     "timm": "pip install 'timm>=1.0.20,<2'",
     "pytorch_lightning": "pip install 'sepaudio[train]'",
     "asteroid": "pip install 'sepaudio[asteroid]' (compiles pesq: needs gcc, python3-dev)",
-    "museval": "pip install museval",
+    "matplotlib": "pip install 'sepaudio[plot]'",
+    "museval": "pip install 'sepaudio[museval]'",
     "torchmetrics": "pip install 'sepaudio[metrics]'",
     "pystoi": "pip install 'sepaudio[metrics]'",
     "pesq": "pip install 'sepaudio[pesq]' (is compiled: needs gcc, python3-dev)",
@@ -184,6 +186,15 @@ def pesq() -> types.ModuleType:
     """Import pesq, which has no wheels."""
     _need("pesq")
     return _quietly("pesq")
+
+
+@functools.cache
+def matplotlib() -> types.ModuleType:
+    """Import matplotlib with its figures; they are drawn to files, so no screen is looked for."""
+    _need("matplotlib")
+    module = _quietly("matplotlib")
+    importlib.import_module("matplotlib.figure")
+    return module
 
 
 def _need(name: str) -> None:

@@ -33,12 +33,14 @@ def test_librispeech(tmp_path):
     trees.librispeech(root, "train-clean-100", ("19", "26"))
     trees.librispeech(root, "dev-clean", ("84",))
     trees.librispeech(root, "test-other", ("367",))
-    (root / "SPEAKERS.TXT").write_text("; ID\n")
+    (root / "SPEAKERS.TXT").write_text("; ID\n19 | F | train-clean-100\n84 | M | dev-clean\n")
     rows = prepared("librispeech", tmp_path, "--root", root)
     assert len(rows) == 12 and {row.license for row in rows} == {"CC-BY-4.0"}
     found = {(row.speaker, row.split) for row in rows}
     assert found == {("19", "train"), ("26", "train"), ("84", "valid"), ("367", "test")}
     assert {row.origin for row in rows} == {"librispeech"}
+    genders = {row.speaker: row.gender for row in rows}
+    assert genders == {"19": "f", "26": "", "84": "m", "367": ""}
     some = prepared("librispeech", tmp_path, "--root", root, "--subsets", "dev-clean")
     assert {row.speaker for row in some} == {"84"}
     with pytest.raises(SystemExit, match="expected LibriSpeech's folders"):

@@ -23,6 +23,7 @@ DOORS = {
     "timm": "timm",
     "lightning": "pytorch_lightning",
     "asteroid": "asteroid",
+    "matplotlib": "matplotlib",
     "museval": "museval",
     "torchmetrics": "torchmetrics",
     "pystoi": "pystoi",
@@ -50,7 +51,7 @@ def opened():
     """All doors and the doctor in one process, since these imports take seconds."""
     return python("""
 from sepaudio import doors
-names = "torchaudio timm lightning asteroid museval torchmetrics pystoi pesq"
+names = "torchaudio timm lightning asteroid matplotlib museval torchmetrics pystoi pesq"
 for name in names.split():
     door = getattr(doors, name)
     try:
@@ -137,7 +138,9 @@ def test_the_test_extra_brings_every_oracle():
     extras = text.split("[project.optional-dependencies]")[1].split("[project.scripts]")[0]
     for package in ("asteroid==", "torchaudio>=", "timm>=", "librosa>=", "pytorch-lightning>="):
         assert f'"{package}' in extras
-    assert '"sepaudio[asteroid,metrics]"' in extras.split("test = [")[1].split("\n]")[0]
+    assert (
+        '"sepaudio[asteroid,metrics,museval,plot]"' in extras.split("test = [")[1].split("\n]")[0]
+    )
 
 
 def test_classifying_and_creating_open_no_door():
@@ -305,6 +308,17 @@ def test_museval_opens_where_its_reader_of_stem_files_does_not(tmp_path):
     )
     done = python(code, PYTHONPATH=os.pathsep.join([str(tmp_path), *sys.path]))
     assert (done.stdout, done.stderr) == ("False\n", "")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("museval") is None, reason="museval is missing")
+def test_museval_measures_where_there_is_no_ffmpeg():
+    code = (
+        "import numpy as np; from sepaudio import metrics\n"
+        "x = np.random.default_rng(0).random(800)\n"
+        "print(round(metrics.museval_sdr(0.9 * x, x, 800), 6))"
+    )
+    done = python(code, PATH="")
+    assert (done.stdout, done.stderr) == ("20.0\n", "")
 
 
 def test_asteroid_names_the_remedy_for_what_it_lacks(tmp_path):

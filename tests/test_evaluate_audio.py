@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from importlib.util import find_spec
 
 import numpy as np
@@ -9,11 +10,12 @@ import pytest
 
 from sepaudio import io, metrics
 from sepaudio.cli import main
-from sepaudio.verbs import scores
+from sepaudio.verbs import report, scores
 from sepaudio.verbs.evaluate_audio import evaluate_audio, match
 from sepaudio.verbs.scores import Row
 
 RATE = 8000
+HEAD = "file,source,estimate,seconds,silent,genders,sir_db"
 NAMES = ("a", "deep/b", "c")
 
 
@@ -76,6 +78,8 @@ def test_files_are_matched_by_name_whatever_their_format(extracted):
     for name in ("si_snr", "si_sdr", "snr"):
         figure = getattr(metrics, name)
         assert a.figures[name] == pytest.approx(float(figure(made, source)))
+        before = float(figure(mixture, source))
+        assert a.figures[f"{name}_input"] == pytest.approx(before)
         better = float(metrics.improvement(figure, made, source, mixture))
         assert a.figures[f"{name}_i"] == pytest.approx(better)
     assert a.figures["si_snr"] == pytest.approx(20, abs=0.5)
@@ -207,7 +211,7 @@ def test_a_bad_pair_is_a_row_and_the_rest_are_done(extracted, capfd):
         assert text in err
         assert found[name]["si_snr"] == ""
     assert "5 of 7 rows failed" in err
-    summary = json.loads((out / "summary.json").read_text())
+    summary = json.loads((out / "summary.json").read_text())["scores"]
     assert (summary["files"], summary["failed"], summary["truncated"]) == (7, 5, False)
     assert summary["figures"]["si_snr"]["n"] == 2
 
@@ -253,6 +257,16 @@ def test_a_figure_that_fails_leaves_the_others(extracted):
     assert found["c", ""].figures["si_snr"] == 0
 
 
+def test_the_sir_of_the_input_is_measured(extracted):
+    for one in rows(extracted).values():
+        assert one.sir_db == pytest.approx(one.figures["snr_input"])
+        assert abs(one.sir_db) < 1  # two noises of one level
+    (first, *_) = evaluate_audio(extracted / "clean", extracted / "made")
+    assert first.sir_db is None
+    put(extracted / "mixed", "a", io.read(extracted / "clean/a.wav")[0])
+    assert rows(extracted)["a", ""].sir_db is None  # nothing else is there
+
+
 def made_up(values, offset=0.0):
     """Two sources of each file, a little apart."""
     return [
@@ -263,23 +277,22 @@ def made_up(values, offset=0.0):
 
 
 def test_csv_gives_back_what_it_took(tmp_path):
-    given = [*made_up([1.5, -2.25]), Row(file='odd, "name"', error="went\nwrong", silent="both")]
+    odd = Row(file='odd, "name"', error="went\nwrong", silent="both", genders="f+m", sir_db=-1.5)
+    given = [*made_up([1.5, -2.25]), odd]
     path = tmp_path / "scores.csv"
     path.write_text(scores.to_csv(given))
     found = scores.from_csv(path)
-    assert [(r.file, r.source, r.error, r.silent) for r in found] == [
-        (r.file, r.source, r.error, r.silent) for r in given
-    ]
+    assert [replace(r, figures={}) for r in found] == [replace(r, figures={}) for r in given]
     assert [r.figures["si_snr"] for r in found] == [*(r.figures["si_snr"] for r in given[:4]), None]
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("file,si_snr\na,1\n", "lacks the columns source, estimate, seconds, silent, error"),
-        ("file,source,estimate,seconds,silent,snr,error\na,,1,1,,nan,\n", "line 2: nan is not a f"),
-        ("file,source,estimate,seconds,silent,snr,error\na,,1,1,,loud,\n", "line 2: could not con"),
-        ("file,source,estimate,seconds,silent,snr,error\na\n", "line 2: "),
+        ("file,si_snr\na,1\n", "lacks the columns source, estimate, seconds, silent, genders, sir"),
+        (f"{HEAD},snr,error\na,,1,1,,,,nan,\n", "line 2: nan is not a f"),
+        (f"{HEAD},snr,error\na,,1,1,,,,loud,\n", "line 2: could not con"),
+        (f"{HEAD},snr,error\na\n", "line 2: "),
         (None, "does not exist: expected scores"),
     ],
 )
@@ -301,6 +314,52 @@ def test_the_summary_draws_files_not_sources():
     assert figure["interval"] == pytest.approx(metrics.mean_interval(values + 0.15), abs=1e-4)
 
 
+def test_ranges_of_sir_meet_without_gap_or_overlap():
+    levels = (-5.1, -5, -2.01, -2, 0, 1.99, 2, 5, 5.1, None)
+    made = [Row(file=str(x), sir_db=x) for x in levels]
+    found = {name: [row.sir_db for row in part] for name, part in scores.groups(made).items()}
+    assert found == {
+        "SIR < -5 dB": [-5.1],
+        "SIR [-5, -2) dB": [-5, -2.01],
+        "SIR [-2, 2) dB": [-2, 0, 1.99],
+        "SIR [2, 5] dB": [2, 5],
+        "SIR > 5 dB": [5.1],
+    }
+    assert list(scores.groups(made, [0, 3])) == ["SIR < 0 dB", "SIR [0, 3] dB", "SIR > 3 dB"]
+    for wrong in ([], [1], [2, 1], [1, 1]):
+        with pytest.raises(ValueError, match="expected two or more rising levels"):
+            scores.groups(made, wrong)
+
+
+def test_groups_by_gender_have_figures_of_their_own():
+    made = [
+        Row(file=str(i), genders=genders, figures={"si_snr": float(i)})
+        for i, genders in enumerate(("f+f", "m+m", "f+m", "m+f", ""))
+    ]
+    found = scores.summarise(made)
+    assert found["figures"]["si_snr"]["mean"] == 2
+    means = {
+        name: (of["files"], of["figures"]["si_snr"]["mean"]) for name, of in found["groups"].items()
+    }
+    assert means == {"same gender": (2, 0.5), "different gender": (2, 2.5)}
+
+
+def test_the_table_has_a_line_for_every_group_and_figure():
+    def one(sir, before, after, wrong):
+        figures = {"si_snr_input": before, "si_snr": after, "si_snr_i": after - before}
+        return Row(file=f"{sir}", sir_db=sir, figures={**figures, "wrong": wrong, "leak": None})
+
+    summary = scores.summarise([one(-3, -3, 5, 0.0), one(-3.5, -3.5, 4.5, 1.0)])
+    text = report.as_markdown({"two": summary})
+    head, _, *lines = (
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()
+    )
+    assert head == list(report.HEAD)
+    figures = ["2", "si_snr", "-3.25", "4.75", "8.00 (8.00 to 8.00)", "50.0 %"]
+    assert lines == [["two", "all", *figures], ["two", "SIR [-5, -2) dB", *figures]]
+    assert len({len(line) for line in text.splitlines()}) == 1
+
+
 def test_systems_are_compared_file_by_file():
     values = noise(0, 30).astype(float) * 100
     better = [v + 0.5 + 0.01 * i for i, v in enumerate(values)]
@@ -320,23 +379,25 @@ def test_the_command_line_compares_two_systems(extracted, capfd):
         extracted / "one",
     )  # fmt: skip
     assert (code, err) == (0, "")
-    for word in ("figure", "95 % interval", "si_snr_i", "wrong"):
-        assert word in out
+    found = json.loads((extracted / "one/summary.json").read_text())
+    assert out == report.as_markdown(found)
+    assert " 33.3 % |" in out  # one wrong speaker of three
     code, out, err = call(
         capfd, *folders, extracted / "mixed", "--compare", extracted / "one/scores.csv", "-o",
         extracted / "two",
     )  # fmt: skip
     assert (code, err) == (0, "")
     assert "p: Wilcoxon signed-rank, two-sided, files paired" in out
-    compared = json.loads((extracted / "two/summary.json").read_text())["compared"]["figures"]
+    told = json.loads((extracted / "two/summary.json").read_text())["scores"]
+    compared = told["compared"]["figures"]
+    assert not [name for name in compared if name.endswith("_input")]
     one = {r.file: r.figures["snr"] for r in scores.from_csv(extracted / "one/scores.csv")}
     two = {r.file: r.figures["snr"] for r in scores.from_csv(extracted / "two/scores.csv")}
     expected = np.mean([two[name] - one[name] for name in one])
     assert compared["snr"]["difference"] == pytest.approx(expected, abs=1e-5)
-    again = ("--scores", extracted / "two/scores.csv", "--compare", extracted / "one/scores.csv")
+    again = ("--scores", extracted / "two/scores.csv", "--compare", extracted / "one")
     code, same, _ = call(capfd, *again)
-    assert code == 0
-    assert same.splitlines()[-1] == out.splitlines()[-1]
+    assert (code, same) == (0, out)
 
 
 @pytest.mark.parametrize(
@@ -346,7 +407,8 @@ def test_the_command_line_compares_two_systems(extracted, capfd):
         (["--references", "x", "--estimates", "y"], "x is no folder: expected one"),
         (["--scores", "x.csv", "--estimates", "y"], "--scores replaces --references"),
         (["--scores", "x.csv"], "x.csv does not exist: expected scores"),
-        (["--references", "x", "--estimates", "y", "--figures", "[mos]"], "figure 'mos'"),
+        (["--scores", "x.csv", "--metrics", "sdr"], "--scores replaces --references"),
+        (["--references", "x", "--estimates", "y", "--metrics", "mos"], "figure 'mos'"),
     ],
 )
 def test_wrong_usage_exits_with_2(arguments, message, capfd):

@@ -21,6 +21,10 @@ def kaldi(folder, segments=None):
 
 def test_kaldi_without_segments(tmp_path):
     one, two = foreign.kaldi(kaldi(tmp_path), split="train", license="CC0-1.0")
+    assert one.gender == two.gender == ""
+    (tmp_path / "spk2gender").write_text("ann f\n")
+    named = foreign.kaldi(tmp_path, split="train", license="CC0-1.0")
+    assert [row.gender for row in named] == ["f", ""]
     assert (one.path, one.speaker, one.start) == (Path("/audio/one file.wav"), "ann", None)
     assert (two.path, two.source, two.kind) == (Path("two.flac"), "kaldi:r2", "speech")
     assert (two.split, two.license) == ("train", "CC0-1.0")
@@ -84,12 +88,13 @@ def jsonl(path, *items):
 @pytest.mark.parametrize("end", ["jsonl", "jsonl.gz"])
 def test_lhotse(tmp_path, end):
     recordings = jsonl(tmp_path / f"recordings.{end}", RECORDING)
-    cut = {**SUPERVISION, "id": "u2", "start": 1.25, "duration": 0.5}
+    cut = {**SUPERVISION, "id": "u2", "start": 1.25, "duration": 0.5, "gender": "Female"}
     supervisions = jsonl(tmp_path / f"supervisions.{end}", SUPERVISION, cut)
     whole, part = foreign.lhotse(recordings, supervisions, split="valid")
     assert (whole.path, whole.speaker, whole.sample_rate) == (Path("/audio/r1.flac"), "ann", 16000)
     assert (whole.start, whole.duration, whole.source) == (None, 3.0, "lhotse:u1")
     assert (part.start, part.duration) == (1.25, 0.5)
+    assert (whole.gender, part.gender) == ("", "female")
 
 
 @pytest.mark.parametrize(

@@ -87,13 +87,25 @@ def recording(path, **more):
 def test_what_is_written_is_read(tmp_path):
     rows = [
         recording(tmp_path / "a, b.wav", speaker="é", sample_rate=8000, start=0.25, duration=1.5),
-        recording(tmp_path / "deep/b.wav", split="test"),
+        recording(tmp_path / "deep/b.wav", split="test", speaker="x", gender="f"),
         recording(tmp_path.parent / "elsewhere.wav", duration=2.0),
     ]
     manifest.write(tmp_path / "m.csv", rows)
     assert manifest.read(tmp_path / "m.csv") == rows
     paths = [line.rsplit(",")[0] for line in (tmp_path / "m.csv").read_text().splitlines()]
     assert paths[2:] == ["deep/b.wav", str(tmp_path.parent / "elsewhere.wav")]
+
+
+def test_genders_of_speakers_come_from_any_table(tmp_path):
+    table = tmp_path / "who.csv"
+    table.write_text("speaker,gender,path\na,F,1\nb,m,2\na,f,3\nc,,4\n,f,5\n")
+    assert manifest.genders(table) == {"a": "f", "b": "m"}
+    table.write_text("speaker,gender\na,f\na,m\n")
+    with pytest.raises(ValueError, match="line 3: speaker 'a' has gender 'm', but 'f' above"):
+        manifest.genders(table)
+    table.write_text("speaker\na\n")
+    with pytest.raises(ValueError, match="lacks the columns gender"):
+        manifest.genders(table)
 
 
 def test_a_failed_write_leaves_the_old_manifest(tmp_path):

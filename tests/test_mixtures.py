@@ -19,7 +19,7 @@ def row(tmp_path):
     return Mixture(
         id="m1",
         sources=(
-            Part(path=one, speaker="x", gain=0.5),
+            Part(path=one, speaker="x", gender="f", gain=0.5),
             Part(path=two, speaker="y", start=0.25, duration=1.0, offset=0.5),
         ),
         noise=Part(path=trees.sound(tmp_path / "noise.wav", 3.0, 8000, channels=2), gain=0.1),
@@ -40,6 +40,16 @@ def test_what_is_written_is_read(tmp_path, row):
     head = text.splitlines()[0].split(",")
     assert head[:7] == ["mixture_id", "split", "rules", "sample_rate", "mode", "scale", "target"]
     assert "source_1_offset_s" not in head and "source_2_offset_s" in head
+    assert "source_1_gender" in head and "source_2_gender" not in head
+    text = text.replace(",x,f,", ",x,F,")
+    (tmp_path / "list.csv").write_text(text)
+    assert mixtures.read(tmp_path / "list.csv") == [row, other]  # genders in small letters
+
+
+def test_where_each_source_is_heard(row):
+    """One second from 0 on, and one from 0.5 s on, in 3 s of noise; cut to 1 s in mode min."""
+    assert render(row).drawn["spans"] == [[0, 8000], [4000, 12000]]
+    assert render(replace(row, mode="min")).drawn["spans"] == [[0, 8000], [4000, 8000]]
 
 
 def test_a_row_becomes_samples(tmp_path, row):

@@ -90,6 +90,14 @@ def test_librimix_speakers_and_split(tmp_path):
     rows = published.librimix(metadata, tmp_path / "LibriSpeech")
     assert [part.speaker for part in rows[0].sources] == ["84", "174"]
     assert rows[0].split == "valid" and rows[0].noise is None
+    assert {part.gender for part in rows[0].sources} == {""}
+    speakers = tmp_path / "LibriSpeech" / "SPEAKERS.TXT"
+    speakers.write_text(";ID |SEX| SUBSET\n84   | F | dev-clean | 8.02 | A\n174 | M | dev-clean\n")
+    (row, *_) = published.librimix(metadata, tmp_path / "LibriSpeech")
+    assert [part.gender for part in row.sources] == ["f", "m"]
+    speakers.write_text("84 F\n")
+    with pytest.raises(ValueError, match=r"SPEAKERS.TXT, line 1: '84 F': expected a speaker \| F"):
+        published.librimix(metadata, tmp_path / "LibriSpeech")
     with pytest.raises(ValueError, match="kind='both' has noise: expected the folder"):
         published.librimix(metadata, tmp_path, kind="both")
     with pytest.raises(ValueError, match="kind='all': expected clean, both, single"):

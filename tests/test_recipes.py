@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -78,7 +80,7 @@ def test_from_recordings_to_published_weights(folder):
 
 def test_from_speakers_to_scores(tmp_path):
     """Lists, training and evaluation of recipes/real_small on voices of sine waves."""
-    random, rows = np.random.default_rng(0), ["path,kind,license,source,split,speaker"]
+    random, rows = np.random.default_rng(0), ["path,kind,license,source,split,speaker,gender"]
     rate = 8000
     t = np.arange(9 * rate) / rate
     for number in range(9):
@@ -86,12 +88,14 @@ def test_from_speakers_to_scores(tmp_path):
         x = np.sin(2 * np.pi * (90 + 40 * number) * t) * (np.sin(2 * np.pi * t + number) > -0.3)
         x = 0.1 * x + 0.001 * random.standard_normal(len(t))
         io.write(tmp_path / f"s{number}.flac", x.astype(np.float32), rate)
-        rows.append(f"s{number}.flac,speech,CC0-1.0,hum@1:s{number},{split},s{number}")
+        rows.append(
+            f"s{number}.flac,speech,CC0-1.0,hum@1:s{number},{split},s{number},{'fm'[number % 2]}"
+        )
     for kind in ("noise", "music"):
         for split in ("train", "valid", "test"):
             x = 0.1 * random.standard_normal(3 * rate).astype(np.float32)
             io.write(tmp_path / f"{kind}_{split}.flac", x, rate)
-            rows.append(f"{kind}_{split}.flac,{kind},CC0-1.0,{kind}@1:{split},{split},")
+            rows.append(f"{kind}_{split}.flac,{kind},CC0-1.0,{kind}@1:{split},{split},,")
     (tmp_path / "manifest.csv").write_text("\n".join(rows) + "\n")
     recipe = ROOT / "recipes" / "real_small"
 
@@ -105,10 +109,16 @@ def test_from_speakers_to_scores(tmp_path):
     tiny[-1] = "data.mixing.enrollment_seconds=0.0"
     call("train.py", "manifest.csv", *tiny, "--recipes", "mitas_small")
     shutil.copy(recipe / "README.md", tmp_path / "README.md")
-    call("evaluate.py", "--readme", tmp_path / "README.md")
+    there = find_spec("matplotlib") is not None
+    more = ["--metrics", "snr", "--genders", "manifest.csv", *(["--plot"] if there else [])]
+    call("evaluate.py", "--readme", tmp_path / "README.md", *more)
     text = (tmp_path / "README.md").read_text()
-    assert text.count("| two_speakers | 2 |") == 2
-    assert text.count("| music | 2 |") == 1
+    for name, models in (("two_speakers", 2), ("music", 1)):
+        assert len(re.findall(rf"\| {name} +\| all +\| +2 \| si_snr ", text)) == models
+        assert len(re.findall(rf"\| {name} +\| all +\| +2 \| snr ", text)) == models
+    assert re.search(r"\| two_speakers \| (same|different) gender ", text)
     found = json.loads((tmp_path / "runs/real_small/scores/results.json").read_text())
     assert set(found["tsenet_small"]) == {"two_speakers", "noise", "music"}
-    assert (tmp_path / "runs/real_small/scores/mitas_small/two_speakers.csv").exists()
+    scores = tmp_path / "runs/real_small/scores/mitas_small"
+    assert (scores / "two_speakers.csv").exists()
+    assert (scores / "improvement.png").exists() == there

@@ -29,7 +29,14 @@ def part(row: Any, start: float, seconds: float, rms: float) -> Part:
     x, rate = io.read(row.path, channel=0)
     heard = x[round(start * rate) : round((start + seconds) * rate)]
     now = float(np.sqrt(np.mean(np.square(heard, dtype=np.float64)))) + 1e-9
-    return Part(path=row.path, speaker=row.speaker, start=start, duration=seconds, gain=rms / now)
+    return Part(
+        path=row.path,
+        speaker=row.speaker,
+        gender=row.gender,
+        start=start,
+        duration=seconds,
+        gain=rms / now,
+    )
 
 
 def lengths(rows: list[Any]) -> dict[Path, float]:

@@ -6,7 +6,6 @@ With `--references` or `--scores` it is about audio, not about a model: see `eva
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,8 @@ def run(arguments: list[str]) -> int:
 
         return run_audio(arguments)
     from jsonargparse import ArgumentParser
+
+    from .scores import add_options
 
     parser = ArgumentParser(
         prog="sepaudio evaluate",
@@ -41,6 +42,18 @@ def run(arguments: list[str]) -> int:
         default=None,
         help="JSON file to write; of mixtures a folder for one CSV a list, a summary and examples",
     )
+    of_mixtures = parser.add_argument_group("lists of mixtures")
+    add_options(of_mixtures)
+    of_mixtures.add_argument(
+        "--whole", action="store_true", help="measure the padding of lists of mode max too"
+    )
+    of_mixtures.add_argument(
+        "--genders",
+        type=str | None,
+        default=None,
+        help="CSV with speaker and gender, such as a manifest, for lists that have none",
+    )
+    of_mixtures.add_argument("--examples", type=int, default=3, help="mixtures written as audio")
     options = parser.parse_args(arguments)
     from ..files import atomic_text
     from ..verbs import evaluate as verb
@@ -48,7 +61,10 @@ def run(arguments: list[str]) -> int:
 
     net = place(options.model, options.device, "classification", "separation", "extraction")
     if net.task != "classification":
-        return _mixtures(net, options.manifests, options.output)
+        return _mixtures(net, options)
+    for name in ("metrics", "compare", "plot", "genders"):
+        if getattr(options, name) is not None:
+            parser.error(f"--{name} is for lists of mixtures, but {options.model} classifies")
     scores = verb.evaluate(
         net, options.manifests, split=options.split, seconds=options.seconds, device=options.device
     )
@@ -59,22 +75,25 @@ def run(arguments: list[str]) -> int:
     return 0
 
 
-def _mixtures(net: Any, lists: list[str], output: str | None) -> int:
-    """Score lists of mixtures; print a table, write every mixture and the summary."""
-    from ..files import atomic_json, atomic_text
-    from ..verbs import evaluate_mixtures as verb
+def _mixtures(net: Any, options: Any) -> int:
+    """Score lists of mixtures."""
+    from ..data.manifest import genders
+    from ..verbs.evaluate_mixtures import evaluate_mixtures
+    from .scores import asked, report
 
-    folder = None if output is None else Path(output)
-    print(verb.HEAD, end="")
+    known = None if options.genders is None else genders(options.genders)
     found = {}
-    for name in lists:
-        stem = Path(name).stem
-        examples = None if folder is None else folder / stem
-        scored = verb.evaluate_mixtures(net, name, examples=examples)
-        found[stem] = verb.summary(scored)
-        print(verb.as_markdown(stem, found[stem]), end="", flush=True)
-        if folder is not None:
-            atomic_text(folder / f"{stem}.csv", verb.as_csv(scored))
-    if folder is not None:
-        atomic_json(folder / "summary.json", {name: asdict(one) for name, one in found.items()})
-    return 0
+    for path in map(Path, options.manifests):
+        if path.stem in found:
+            raise ValueError(f"{path} and another list are called {path.stem}: rename one")
+        found[path.stem] = evaluate_mixtures(
+            net,
+            path,
+            figures=asked(options) or (),
+            truncate=not options.whole,
+            genders=known,
+            device=options.device,
+            examples=None if options.output is None else Path(options.output) / path.stem,
+            n_examples=options.examples,
+        )
+    return report(found, options, truncated=not options.whole)

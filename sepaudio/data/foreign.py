@@ -14,8 +14,9 @@ from .manifest import Recording
 def kaldi(
     folder: str | Path, *, split: str, license: str = "", kind: str = "speech"
 ) -> list[Recording]:
-    """The utterances of a Kaldi data folder: wav.scp, utt2spk and, when there is one, segments.
+    """The utterances of a Kaldi data folder: wav.scp and utt2spk.
 
+    segments and spk2gender are read when they are there.
     Relative paths in wav.scp are relative to the working folder, as Kaldi has it.
 
     Raises:
@@ -31,6 +32,9 @@ def kaldi(
             )
         wavs[key] = Path(path)
     speakers = {key: speaker for _, key, speaker in _pairs(folder / "utt2spk")}
+    genders = {}
+    if (folder / "spk2gender").exists():
+        genders = {speaker: word for _, speaker, word in _pairs(folder / "spk2gender")}
     cuts: list[tuple[str, str, str, float | None, float | None]] = []
     if (folder / "segments").exists():
         for where, utterance, rest in _pairs(folder / "segments"):
@@ -51,6 +55,7 @@ def kaldi(
                 source=f"kaldi:{utterance}",
                 split=split,
                 speaker=speakers[utterance],
+                gender=genders.get(speakers[utterance], "").lower(),
                 start=start,
                 duration=duration,
             )
@@ -97,6 +102,7 @@ def lhotse(
                 source=f"lhotse:{_key(item, 'id', where)}",
                 split=split,
                 speaker=item.get("speaker") or "",
+                gender=(item.get("gender") or "").lower(),
                 sample_rate=rate,
                 start=None if is_whole else start,
                 duration=duration,

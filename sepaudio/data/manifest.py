@@ -1,8 +1,8 @@
 """A manifest is a CSV file that people can read: one recording a row.
 
 Columns: path (relative to the manifest), kind (the class), license, source, split. Read when
-they are there: speaker, sample_rate [Hz], start_s and duration_s [s]; any others may stand beside
-them.
+they are there: speaker, gender (of the speaker: f, m or any other word), sample_rate [Hz], start_s
+and duration_s [s]; any others may stand beside them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from . import table
 NEEDED = ("path", "kind", "license", "source", "split")
 SPLITS = ("train", "valid", "test")
 COLUMNS = (
-    *("path", "kind", "speaker", "sample_rate", "start_s", "duration_s"),
+    *("path", "kind", "speaker", "gender", "sample_rate", "start_s", "duration_s"),
     *("license", "source", "split"),
 )
 
@@ -35,6 +35,7 @@ class Recording:
         source: where it came from, in full.
         split: train, valid or test.
         speaker: who speaks, when it is known to be one person.
+        gender: of the speaker, in small letters, when the manifest says it.
         sample_rate: of the file [Hz], when the manifest says it.
         start: where in the file the recording begins [s]; None when it is the whole file.
         duration: how long it is [s]; from `start` to the end of the file when None.
@@ -46,6 +47,7 @@ class Recording:
     source: str
     split: str
     speaker: str = ""
+    gender: str = ""
     sample_rate: int | None = None
     start: float | None = None
     duration: float | None = None
@@ -57,7 +59,14 @@ class Recording:
 
 
 def of_file(
-    path: Path, *, kind: str, split: str, source: str, license: str = "", speaker: str = ""
+    path: Path,
+    *,
+    kind: str,
+    split: str,
+    source: str,
+    license: str = "",
+    speaker: str = "",
+    gender: str = "",
 ) -> Recording:
     """A row for a whole file; its header gives sample rate and duration.
 
@@ -72,6 +81,7 @@ def of_file(
         source=source,
         split=split,
         speaker=speaker,
+        gender=gender,
         sample_rate=about.sample_rate,
         duration=None if about.duration is None else round(about.duration, 6),
     )
@@ -95,6 +105,7 @@ def read(path: str | Path) -> list[Recording]:
                 path=path.parent / row["path"],
                 **values,
                 speaker=row.get("speaker") or "",
+                gender=(row.get("gender") or "").lower(),
                 sample_rate=table.rate(row, where),
                 start=table.number(row, "start_s", where, least=0),
                 duration=table.number(row, "duration_s", where, least=0),
@@ -115,6 +126,7 @@ def write(path: str | Path, rows: Iterable[Recording]) -> None:
             "path": table.relative(row.path, path.parent),
             "kind": row.kind,
             "speaker": row.speaker,
+            "gender": row.gender,
             "sample_rate": row.sample_rate,
             "start_s": row.start,
             "duration_s": row.duration,
@@ -125,6 +137,27 @@ def write(path: str | Path, rows: Iterable[Recording]) -> None:
         for row in rows
     ]
     table.write(path, COLUMNS, lines)
+
+
+def genders(path: str | Path) -> dict[str, str]:
+    """The genders of speakers, from any CSV with the columns speaker and gender.
+
+    Raises:
+        ValueError: it is missing, lacks a column, or gives one speaker two genders.
+    """
+    path = Path(path)
+    found: dict[str, str] = {}
+    needed = ("speaker", "gender")
+    for number, row in table.read(path, needed, "a manifest, or speakers and genders (CSV)"):
+        speaker, gender = row["speaker"], row["gender"].lower()
+        if not speaker or not gender:
+            continue
+        if found.setdefault(speaker, gender) != gender:
+            raise ValueError(
+                f"{path}, line {number}: speaker {speaker!r} has gender {gender!r}, but "
+                f"{found[speaker]!r} above: expected one; mend the column"
+            )
+    return found
 
 
 def split(

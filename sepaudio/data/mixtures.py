@@ -1,8 +1,9 @@
 """Lists of fixed mixtures: a CSV row says all there is to a mixture.
 
 Columns: mixture_id, split, rules, sample_rate [Hz], mode, scale, target (counted from 1), and for
-every part (source_1, source_2 ... noise, enrollment_1 ...) its path, speaker, start_s, duration_s,
-offset_s, gain and room, as in source_1_gain. Columns that no row needs are left out.
+every part (source_1, source_2 ... noise, enrollment_1 ...) its path, speaker, gender (of the
+speaker), start_s, duration_s, offset_s, gain and room, as in source_1_gain. Columns that no row
+needs are left out.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from .manifest import SPLITS
 
 NEEDED = ("mixture_id", "split", "rules", "sample_rate", "mode", "source_1_path")
 MODES = ("min", "max")  # a mixture ends with its shortest source, or with its longest
-PART = ("path", "speaker", "start_s", "duration_s", "offset_s", "gain", "room")
+PART = ("path", "speaker", "gender", "start_s", "duration_s", "offset_s", "gain", "room")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +60,7 @@ class Part:
     Attributes:
         path: of the file; its first channel is taken.
         speaker: who speaks.
+        gender: of the speaker, in small letters: f, m or any other word; "" when unknown.
         start: where in the file it begins [s].
         duration: how much of the file is taken [s]; to its end when None.
         offset: where in the mixture it begins [s].
@@ -68,6 +70,7 @@ class Part:
 
     path: Path
     speaker: str = ""
+    gender: str = ""
     start: float = 0.0
     duration: float | None = None
     offset: float = 0.0
@@ -168,6 +171,7 @@ def write(path: str | Path, rows: Iterable[Mixture]) -> None:
             values = {
                 "path": table.relative(part.path, path.parent),
                 "speaker": part.speaker,
+                "gender": part.gender,
                 "start_s": part.start or None,
                 "duration_s": part.duration,
                 "offset_s": part.offset or None,
@@ -208,6 +212,7 @@ def _part(row: dict[str, str], name: str, path: Path, where: str) -> Part | None
     return Part(
         path=path.parent / row[f"{name}_path"],
         speaker=row.get(f"{name}_speaker", ""),
+        gender=row.get(f"{name}_gender", "").lower(),
         start=table.number(row, f"{name}_start_s", where, least=0) or 0.0,
         duration=table.number(row, f"{name}_duration_s", where, least=0),
         offset=table.number(row, f"{name}_offset_s", where, least=0) or 0.0,

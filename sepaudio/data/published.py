@@ -36,6 +36,24 @@ def split_of(name: str) -> str:
     raise ValueError(f"{name!r} names no split: expected one of {', '.join(SPLIT_NAMES)} in it")
 
 
+def librispeech_genders(root: str | Path) -> dict[str, str]:
+    """Genders (f, m) by speaker, from the SPEAKERS.TXT of LibriSpeech; empty where it is not.
+
+    Raises:
+        ValueError: a line is not `speaker | F or M | ...`.
+    """
+    path = Path(root) / "SPEAKERS.TXT"
+    found = {}
+    for number, line in enumerate(_text(path) if path.exists() else [], start=1):
+        if not line.strip() or line.startswith(";"):
+            continue
+        words = [word.strip().lower() for word in line.split("|")]
+        if len(words) < 2 or words[1] not in ("f", "m"):
+            raise ValueError(f"{path}, line {number}: {line!r}: expected a speaker | F or M | ...")
+        found[words[0]] = words[1]
+    return found
+
+
 def librimix(
     metadata: str | Path,
     librispeech: str | Path,
@@ -49,7 +67,8 @@ def librimix(
 
     Args:
         metadata: the CSV file.
-        librispeech: the folder that holds train-clean-100, dev-clean and so on.
+        librispeech: the folder that holds train-clean-100, dev-clean and so on; SPEAKERS.TXT gives
+            the genders where it is there.
         wham_noise: the folder that holds tr, cv and tt; needed unless kind is clean.
         sample_rate: 16000 or, after resampling, 8000 [Hz].
         mode: min or max.
@@ -65,7 +84,7 @@ def librimix(
     metadata = Path(metadata)
     split = split_of(metadata.stem)
     needed = ("mixture_ID", "source_1_path", "source_1_gain", "noise_path", "noise_gain")
-    rows = []
+    rows, genders = [], librispeech_genders(librispeech)
     for number, row in table.read(metadata, needed, "LibriMix metadata (CSV)"):
         where = f"{metadata}, line {number}"
         table.need(row, needed, where)
@@ -76,7 +95,8 @@ def librimix(
             gain = table.number(row, f"source_{i}_gain", where) or 0.0
             speaker = path.name.split("-")[0]
             heard = gain if kind != "single" or i == 1 else 0.0
-            sources.append(Part(path=path, speaker=speaker, gain=heard))
+            gender = genders.get(speaker, "")
+            sources.append(Part(path=path, speaker=speaker, gender=gender, gain=heard))
         noise = None
         if wham_noise is not None and kind != "clean":
             gain = table.number(row, "noise_gain", where) or 0.0

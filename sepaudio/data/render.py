@@ -29,7 +29,8 @@ class Example:
             there is nothing to extract.
         enrollment: [T'] of the target, empty when there is none.
         sample_rate: [Hz].
-        drawn: plain values that say how it came about.
+        drawn: plain values that say how it came about; of a list's mixtures "spans" are start and
+            stop of every source in samples, beyond which it is padding.
     """
 
     mixture: Array
@@ -72,6 +73,8 @@ def render(row: Mixture, reader: Reader = first_channel, enrollment: int = 0) ->
         noise = _place(extend(x, needed, own), own, row.noise, row, reader)
     ends = [len(x) for x in parts] + ([] if noise is None else [len(noise)])
     n = min(ends) if row.mode == "min" else max(ends)
+    starts = [round(part.offset * rate) for part in row.sources]
+    spans = [[min(start, n), min(len(x), n)] for start, x in zip(starts, parts, strict=True)]
     sources = np.stack([_fit(x, n) for x in parts])
     mixture = np.zeros_like(sources[0])
     for x in [*sources, *([] if noise is None else [_fit(noise, n)])]:
@@ -89,7 +92,8 @@ def render(row: Mixture, reader: Reader = first_channel, enrollment: int = 0) ->
         enrolled = enrolled * scale if rules.peak_of_enrollment else enrolled
     made = [_steps(x, rules.steps) for x in (mixture, sources, enrolled)]
     target = -1 if row.target is None else row.target
-    drawn = {"id": row.id, "enrollment": enrollment if row.enrollments else None}
+    enrolled_by = enrollment if row.enrollments else None
+    drawn = {"id": row.id, "enrollment": enrolled_by, "spans": spans}
     return Example(made[0], made[1], target, made[2], rate, drawn)
 
 

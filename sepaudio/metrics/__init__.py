@@ -9,7 +9,7 @@ from .classification import (
     recalls,
 )
 from .intervals import Comparison, bootstrap, compare, mean_interval
-from .named import pesq, sdr, stoi
+from .named import museval_sdr, pesq, sdr, stoi
 from .signal import improvement, level, si_sdr, si_snr, silent, snr, wrong_source
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "improvement",
     "level",
     "mean_interval",
+    "museval_sdr",
     "pesq",
     "recalls",
     "sdr",

@@ -4,39 +4,25 @@ Files belong together when their names are equal, relative to their folders and 
 References in folders s1, s2 ... are several sources of the files named there; their estimates
 lie in folders s1, s2 ... too, or beside each other as name_1, name_2 ...; the order that is best by
 SI-SNR is found for every file. Nothing is resampled, mixed down, shifted or scaled.
-Figures are means over the channels where the reference is not silent. A reference that is silent in
-all has no figures but `leak`, the level of its estimate beside the mixture [dB]. With mixtures
-there are improvements over them (`_i`) and, for single sources, `wrong`: 1 where the estimate is
-nearer to the rest of the mixture than to its reference.
+What is measured stands in `verbs/measure.py`; of single sources with mixtures, `wrong` tells where
+the estimate is nearer to the rest of the mixture than to its reference.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .. import doors, io, metrics
+from .. import io
+from .measure import Array, chosen, measure, order
 from .scores import Row
 
-Array = NDArray[np.float64]
-Figure = Callable[[Array, Array, int], float]
-
-FIGURES: dict[str, Figure] = {
-    "si_snr": lambda estimate, source, rate: float(metrics.si_snr(estimate, source)),
-    "si_sdr": lambda estimate, source, rate: float(metrics.si_sdr(estimate, source)),
-    "snr": lambda estimate, source, rate: float(metrics.snr(estimate, source)),
-    "sdr": lambda estimate, source, rate: metrics.sdr(estimate, source),
-    "pesq": metrics.pesq,
-    "stoi": metrics.stoi,
-}
 USUAL = ("si_snr", "si_sdr", "snr")
-NEEDS = {"sdr": doors.torchmetrics, "pesq": doors.pesq, "stoi": doors.pystoi}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +60,7 @@ def evaluate_audio(
         references: folder of clean sources.
         estimates: folder of what was made of the mixtures.
         mixtures: folder of the mixtures, for improvements.
-        figures: keys of `FIGURES`.
+        figures: keys of `measure.FIGURES`; SI-SNR is always measured.
         truncate: measure up to the last sample of the reference that is not zero. Lists of mixtures
             as long as the longest source pad the others; published figures leave that out.
 
@@ -82,13 +68,9 @@ def evaluate_audio(
         ValueError: a figure is unknown, a folder holds no audio, or two of its files one name.
         ImportError: a figure needs a package that is not installed.
     """
-    for name in figures:
-        if name not in FIGURES:
-            raise ValueError(f"figure {name!r}: expected some of {', '.join(FIGURES)}")
-        if name in NEEDS:
-            NEEDS[name]()
+    names = chosen(figures)
     pairs = match(references, estimates, mixtures)
-    return (row for pair in pairs for row in score(pair, figures, truncate))
+    return (row for pair in pairs for row in score(pair, names, truncate))
 
 
 def match(
@@ -142,83 +124,15 @@ def score(pair: Pair, figures: Sequence[str] = USUAL, truncate: bool = False) ->
         sources, estimates, mixture, rate = _read(pair, truncate)
     except (ValueError, OSError) as error:
         return [Row(file=pair.name, error=str(error))]
-    order, ends = [0], [_end(source) if truncate else source.shape[-1] for source in sources]
-    if len(sources) > 1:
-        order = _order(sources, estimates)
     rows = []
-    for i, (source, j, end) in enumerate(zip(sources, order, ends, strict=True)):
-        estimate = estimates[j]
-        values, silent, errors = _measure(
-            estimate[:, :end],
-            source[:, :end],
-            None if mixture is None else mixture[:, :end],
-            rate,
-            figures,
-            not pair.several,
-        )
-        row = Row(
-            file=pair.name,
-            source=f"s{i + 1}" if pair.several else "",
-            estimate=j + 1,
-            seconds=end / rate,
-            silent=silent,
-            figures=values,
-            error="; ".join(errors),
-        )
-        rows.append(row)
+    for i, j in enumerate(order(np.stack(sources), np.stack(estimates))):
+        end = _end(sources[i]) if truncate else sources[i].shape[-1]
+        source, estimate = sources[i][:, :end], estimates[j][:, :end]
+        about = Row(file=pair.name, source=f"s{i + 1}" if pair.several else "", estimate=j + 1)
+        mixed = None if mixture is None else mixture[:, :end]
+        rest = None if mixed is None or pair.several else (mixed - source)[None]
+        rows.append(measure(about, estimate, source, rate, figures, mixed, rest))
     return rows
-
-
-def _measure(
-    estimate: Array,
-    source: Array,
-    mixture: Array | None,
-    rate: int,
-    figures: Sequence[str],
-    single: bool,
-) -> tuple[dict[str, float | None], str, list[str]]:
-    """Figures of [C, T], which of the two is silent, and what went wrong."""
-    quiet = [name for name, x in (("reference", source), ("estimate", estimate)) if _silent(x)]
-    silent = "both" if len(quiet) == 2 else "".join(quiet)
-    values: dict[str, float | None] = dict.fromkeys(figures)
-    errors: list[str] = []
-    loud = "reference" not in quiet
-    for name in figures if loud else ():
-        values[name] = _figure(name, estimate, source, rate, errors)
-    if mixture is None:
-        return values, silent, errors
-    for name in figures:
-        before = None if values[name] is None else _figure(name, mixture, source, rate, errors)
-        values[f"{name}_i"] = None if before is None else values[name] - before  # type: ignore[operator]
-    rest = mixture - source
-    if single:
-        values["wrong"] = None
-        if loud and not _silent(rest):
-            wrong = metrics.wrong_source(estimate.ravel(), source.ravel(), rest.reshape(1, -1))
-            values["wrong"] = float(wrong)
-    values["leak"] = None
-    if not loud and not _silent(mixture):
-        values["leak"] = float(metrics.level(estimate.ravel(), mixture.ravel()))
-    return values, silent, errors
-
-
-def _figure(
-    name: str, estimate: Array, source: Array, rate: int, errors: list[str]
-) -> float | None:
-    """The mean of a figure over the channels that have the source."""
-    try:
-        return float(
-            np.mean(
-                [
-                    FIGURES[name](a, b, rate)
-                    for a, b in zip(estimate, source, strict=True)
-                    if not metrics.silent(b)
-                ]
-            )
-        )
-    except ValueError as error:
-        errors.append(f"{name}: {error}")
-        return None
 
 
 def _read(pair: Pair, truncate: bool) -> tuple[list[Array], list[Array], Array | None, int]:
@@ -256,24 +170,10 @@ def _read(pair: Pair, truncate: bool) -> tuple[list[Array], list[Array], Array |
     return signals[:n], signals[n : 2 * n], signals[2 * n] if extra else None, rates[0]
 
 
-def _order(sources: list[Array], estimates: list[Array]) -> list[int]:
-    """Which estimate answers each source, by the SI-SNR of all together."""
-    import torch
-
-    from ..losses import pit
-
-    made, clean = (torch.from_numpy(np.stack(x))[None] for x in (estimates, sources))
-    return [int(j) for j in pit(made, clean)[1][0]]
-
-
 def _end(x: Array) -> int:
     """Samples of x [C, T] up to the last that is not zero; all where there is none."""
     there = np.flatnonzero(x.any(axis=0))
     return int(there[-1]) + 1 if len(there) else x.shape[-1]
-
-
-def _silent(x: Array) -> bool:
-    return bool(metrics.silent(x).all())
 
 
 def _sources(folder: Path) -> dict[str, dict[str, Path]]:

@@ -1,215 +1,168 @@
 """How well a separator or an extractor does on a list of mixtures.
 
-Of every mixture: SI-SNR of the mixture and of the estimate, and the improvement, in dB, means
-removed, the mean over the sources of a separator in their best order. An extractor is given the
-first enrollment of the row; it followed the wrong speaker where its estimate is more like another
-source than like the target.
+Of every mixture: the figures of the mixture, of the estimate, and the improvement; a separator's
+sources in their best order by SI-SNR, each a row. An extractor is given the first enrollment of the
+row; `wrong` tells where its estimate is nearer to another source than to the target, and `leak` how
+loud it is where the enrolled speaker is absent (a row without target). In lists of mode max a
+source is measured while it lasts: where it is only padded, its estimate counts for nothing. What is
+measured stands in `verbs/measure.py`.
 """
 
 from __future__ import annotations
 
-import csv
-import io as text_io
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from .. import io, metrics
+from .. import io
 from ..data import mixtures
 from ..data.dataset import ListedMixtures
+from ..data.mixtures import Mixture, Part
 from ..data.render import Example
-from ..losses import pit, reorder
 from .given import Array, place
+from .measure import chosen, measure, order
+from .scores import Row
 from .separate import run
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-@dataclass(frozen=True, kw_only=True)
-class Scored:
-    """One mixture.
-
-    Attributes:
-        id: its name in the list.
-        seconds: duration.
-        sir_db: of the target over everything else [dB]; None for a separator.
-        before: SI-SNR of the mixture [dB].
-        after: SI-SNR of the estimate [dB].
-        improvement: after - before [dB].
-        wrong: whether an extractor followed another speaker; None where nobody else speaks.
-    """
-
-    id: str
-    seconds: float
-    sir_db: float | None
-    before: float
-    after: float
-    improvement: float
-    wrong: bool | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Summary:
-    """A list.
-
-    Attributes:
-        mixtures: how many.
-        before: mean SI-SNR of the mixtures [dB].
-        after: mean SI-SNR of the estimates [dB].
-        improvement: mean improvement [dB].
-        interval: its 95 % bootstrap interval, drawn over mixtures [dB].
-        wrong: share of mixtures in which the wrong speaker was followed; None where only one
-            speaks.
-    """
-
-    mixtures: int
-    before: float
-    after: float
-    improvement: float
-    interval: tuple[float, float]
-    wrong: float | None
-
-
 def evaluate_mixtures(
     model: str | Path | nn.Module,
-    rows: str | Path | Sequence[mixtures.Mixture],
+    rows: str | Path | Sequence[Mixture],
     *,
+    figures: Sequence[str] = ("si_snr",),
+    truncate: bool = True,
+    genders: Mapping[str, str] | None = None,
     device: str = "auto",
     examples: str | Path | None = None,
     n_examples: int = 3,
-) -> list[Scored]:
-    """Score a separator or an extractor on a list of mixtures.
+) -> Iterator[Row]:
+    """Score a separator or an extractor; a mixture that fails is a row whose `error` says why.
 
     Args:
         model: model folder, name of weights, or a loaded model.
         rows: a list (CSV) or its rows.
+        figures: keys of `measure.FIGURES`; SI-SNR is always measured.
+        truncate: leave out the padding of the source in lists of mode max; else measure all.
+        genders: by speaker, for parts that have none in the list.
         device: "auto", "cpu", "cuda" or "mps".
         examples: folder for mixture, sources and estimates of the first mixtures, as audio.
         n_examples: how many of them.
 
     Raises:
-        ValueError: the list has another rate or other sources than the model's, or no enrollment.
+        ValueError: the list has another rate or other sources than the model's, or no enrollment;
+            a figure is unknown.
+        ImportError: a figure needs a package that is not installed.
     """
     net = place(model, device, "extraction", "separation")
     listed = rows if not isinstance(rows, str | Path) else mixtures.read(rows)
     if not listed:
         raise ValueError("the list has no mixtures: nothing to measure")
-    scored = []
-    for i, (row, made) in enumerate(zip(listed, _made(listed, net), strict=True)):
-        score = _extracted if net.task == "extraction" else _separated
-        result, estimates = score(net, row, made)
-        scored.append(result)
-        if examples is not None and i < n_examples:
-            _write(Path(examples) / row.id, made, estimates)
-    return scored
+    for row in listed:
+        _check(net, row)
+    names = chosen(figures)
+    return _scored(net, listed, names, truncate, genders or {}, examples, n_examples)
 
 
-def summary(scored: Sequence[Scored], seed: int = 0) -> Summary:
-    """Means and the interval of the improvement."""
-    gains = np.array([s.improvement for s in scored])
-    wrong = [s.wrong for s in scored if s.wrong is not None]
-    return Summary(
-        mixtures=len(scored),
-        before=float(np.mean([s.before for s in scored])),
-        after=float(np.mean([s.after for s in scored])),
-        improvement=float(gains.mean()),
-        interval=metrics.mean_interval([[gain] for gain in gains], seed=seed),
-        wrong=float(np.mean(wrong)) if wrong else None,
-    )
-
-
-def as_csv(scored: Iterable[Scored]) -> str:
-    """One line a mixture."""
-    text = text_io.StringIO()
-    writer = csv.DictWriter(text, [field.name for field in fields(Scored)], lineterminator="\n")
-    writer.writeheader()
-    for row in scored:
-        writer.writerow(
-            {k: round(v, 3) if isinstance(v, float) else v for k, v in asdict(row).items()}
+def _check(net: Any, row: Mixture) -> None:
+    if row.sample_rate != net.sample_rate:
+        raise ValueError(
+            f"mixture {row.id} is at {row.sample_rate} Hz: expected the model's "
+            f"{net.sample_rate}; make the list at that rate"
         )
-    return text.getvalue()
+    if net.task == "extraction" and not row.enrollments:
+        raise ValueError(f"mixture {row.id}: expected an enrollment of the speaker to extract")
+    if net.task == "separation" and len(row.sources) != net.cfg.n_src:
+        raise ValueError(
+            f"mixture {row.id} has {len(row.sources)} sources: expected the model's {net.cfg.n_src}"
+        )
 
 
-def as_markdown(name: str, found: Summary) -> str:
-    """One row: name, mixtures, before, after, improvement (interval), wrong speaker."""
-    wrong = "" if found.wrong is None else f"{100 * found.wrong:.1f} %"
-    low, high = found.interval
-    return (
-        f"| {name} | {found.mixtures} | {found.before:.2f} | {found.after:.2f} | "
-        f"{found.improvement:.2f} ({low:.2f} to {high:.2f}) | {wrong} |\n"
-    )
-
-
-HEAD = (
-    "| list | mixtures | SI-SNR of the mixture, dB | of the estimate | improvement (95 %) | "
-    "wrong speaker |\n| --- | --- | --- | --- | --- | --- |\n"
-)
-
-
-def _made(rows: Sequence[mixtures.Mixture], net: Any) -> Iterable[Example]:
-    for row in rows:
-        if row.sample_rate != net.sample_rate:
-            raise ValueError(
-                f"mixture {row.id} is at {row.sample_rate} Hz: expected the model's "
-                f"{net.sample_rate}; make the list at that rate"
+def _scored(
+    net: Any,
+    listed: Sequence[Mixture],
+    figures: Sequence[str],
+    truncate: bool,
+    genders: Mapping[str, str],
+    examples: str | Path | None,
+    n_examples: int,
+) -> Iterator[Row]:
+    data = ListedMixtures(listed)
+    for i, row in enumerate(listed):
+        try:
+            made = data[i]
+        except (ValueError, OSError) as error:
+            yield Row(file=row.id, error=str(error))
+            continue
+        estimates = run(net, made.mixture, _given(net, made))
+        which: list[int | None] = [row.target]
+        if net.task == "separation":
+            which = list(range(len(made.sources)))
+            best = order(made.sources, estimates)
+        else:
+            best = [0]
+        pair = _genders(row.sources, genders)
+        for source, j in zip(which, best, strict=True):
+            about = Row(
+                file=row.id,
+                source="" if net.task == "extraction" else f"s{(source or 0) + 1}",
+                estimate=j + 1,
+                genders=pair,
             )
-    listed = ListedMixtures(rows)
-    return (listed[i] for i in range(len(listed)))
+            span = _span(row, made, source) if truncate else slice(None)
+            yield _row(about, made, source, estimates[j], span, figures)
+        if examples is not None and i < n_examples:
+            _write(Path(examples) / row.id, made, estimates[best])
 
 
-def _extracted(net: Any, row: mixtures.Mixture, made: Example) -> tuple[Scored, Array]:
-    if made.target < 0 or not len(made.enrollment):
-        raise ValueError(f"mixture {row.id}: expected a target and an enrollment of it")
+def _given(net: Any, made: Example) -> tuple[Any, ...]:
+    if net.task != "extraction":
+        return ()
     like = next(net.parameters())
     with torch.inference_mode():
-        embedding = net.enroll(torch.from_numpy(made.enrollment).to(like)[None])
-    estimate = run(net, made.mixture, (embedding,))
-    target = made.sources[made.target]
-    before = float(metrics.si_snr(made.mixture, target))
-    after = float(metrics.si_snr(estimate[0], target))
-    others = np.delete(made.sources, made.target, axis=0)
-    return (
-        Scored(
-            id=row.id,
-            seconds=len(made.mixture) / made.sample_rate,
-            sir_db=float(metrics.snr(made.mixture, target)),
-            before=before,
-            after=after,
-            improvement=after - before,
-            wrong=metrics.wrong_source(estimate[0], target, others) if len(others) else None,
-        ),
-        estimate,
+        return (net.enroll(torch.from_numpy(made.enrollment).to(like)[None]),)
+
+
+def _row(
+    about: Row,
+    made: Example,
+    source: int | None,
+    estimate: Array,
+    span: slice,
+    figures: Sequence[str],
+) -> Row:
+    """Measure one estimate against a source, or against silence where it is None."""
+    sources = made.sources.astype(np.float64)[:, None, span]
+    others = None
+    if not about.source:
+        others = sources if source is None else np.delete(sources, source, axis=0)
+    return measure(
+        about,
+        estimate.astype(np.float64)[None, span],
+        np.zeros_like(sources[0]) if source is None else sources[source],
+        made.sample_rate,
+        figures,
+        made.mixture.astype(np.float64)[None, span],
+        others,
     )
 
 
-def _separated(net: Any, row: mixtures.Mixture, made: Example) -> tuple[Scored, Array]:
-    if len(made.sources) != net.cfg.n_src:
-        raise ValueError(
-            f"mixture {row.id} has {len(made.sources)} sources: expected the model's "
-            f"{net.cfg.n_src}"
-        )
-    estimates = run(net, made.mixture, ())
-    given, sources = (torch.from_numpy(x)[None].double() for x in (estimates, made.sources))
-    ordered: Array = reorder(given, pit(given, sources)[1])[0].float().numpy()
-    mixture = np.broadcast_to(made.mixture, made.sources.shape)
-    before = float(metrics.si_snr(mixture, made.sources).mean())
-    after = float(metrics.si_snr(ordered, made.sources).mean())
-    return (
-        Scored(
-            id=row.id,
-            seconds=len(made.mixture) / made.sample_rate,
-            sir_db=None,
-            before=before,
-            after=after,
-            improvement=after - before,
-        ),
-        ordered,
-    )
+def _span(row: Mixture, made: Example, source: int | None) -> slice:
+    """Where a source is not padding."""
+    if row.mode != "max" or source is None:
+        return slice(None)
+    return slice(*made.drawn["spans"][source])
+
+
+def _genders(sources: Sequence[Part], known: Mapping[str, str]) -> str:
+    """As in "f+m"; empty when one is unknown, or only one speaks."""
+    found = [part.gender or known.get(part.speaker, "") for part in sources]
+    return "+".join(found) if len(found) > 1 and all(found) else ""
 
 
 def _write(folder: Path, made: Example, estimates: Array) -> None:

@@ -1,12 +1,17 @@
-"""Figures of many files: as a CSV with a row per source, summed up, and compared pair by pair."""
+"""Figures of many files: as a CSV with a row per source, summed up, and compared pair by pair.
+
+A separator has a row for every source of a mixture, an extractor one for every mixture.
+"""
 
 from __future__ import annotations
 
 import csv
 import io as text_io
 import math
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +20,10 @@ import numpy as np
 from .. import metrics
 from ..metrics import Comparison
 
-FIXED = ("file", "source", "estimate", "seconds", "silent")  # then the figures, then the error
+FIXED = ("file", "source", "estimate", "seconds", "silent", "genders", "sir_db")
+# then come the figures, then the error
+PAIRS = ("same gender", "different gender")
+SIR = (-5.0, -2.0, 2.0, 5.0)  # [dB] where ranges meet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,11 +31,14 @@ class Row:
     """How near one estimate is to its reference.
 
     Attributes:
-        file: name without folder and suffix.
+        file: name without folder and suffix, or of a mixture in its list.
         source: s1, s2 ...; empty where a file has one source.
         estimate: the number of the estimate that answers it, from 1.
         seconds: that were measured.
         silent: which is silent: "reference", "estimate", "both" or "".
+        genders: of the speakers in the mixture in the order of the sources, as in "f+m"; empty
+            when one is unknown, or only one speaks.
+        sir_db: of the source over everything else in the mixture [dB]; None when it is unknown.
         figures: by name; None where there is none.
         error: what went wrong; figures beside it hold all the same.
     """
@@ -37,8 +48,15 @@ class Row:
     estimate: int | None = None
     seconds: float | None = None
     silent: str = ""
+    genders: str = ""
+    sir_db: float | None = None
     figures: dict[str, float | None] = field(default_factory=dict)
     error: str = ""
+
+    @property
+    def pair(self) -> str:
+        """Whether the genders are the same, one of `PAIRS`; empty when they are unknown."""
+        return PAIRS[len(set(self.genders.split("+"))) > 1] if self.genders else ""
 
 
 def to_csv(rows: Sequence[Row]) -> str:
@@ -48,9 +66,9 @@ def to_csv(rows: Sequence[Row]) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([*FIXED, *names, "error"])
     for row in rows:
-        head = [row.file, row.source, row.estimate, _number(row.seconds), row.silent]
+        head = [row.file, row.source, row.estimate, _number(row.seconds), row.silent, row.genders]
         figures = [_number(row.figures.get(name)) for name in names]
-        writer.writerow([*head, *figures, row.error])
+        writer.writerow([*head, _number(row.sir_db), *figures, row.error])
     return out.getvalue()
 
 
@@ -71,7 +89,7 @@ def from_csv(path: str | Path) -> list[Row]:
     if missing:
         raise ValueError(
             f"{path} lacks the columns {', '.join(missing)}: expected what "
-            "`sepaudio evaluate --references ... -o` writes"
+            "`sepaudio evaluate ... -o` writes"
         )
     names = [name for name in reader.fieldnames or [] if name not in (*FIXED, "error")]
     rows = []
@@ -84,6 +102,8 @@ def from_csv(path: str | Path) -> list[Row]:
                 estimate=None if estimate is None else int(estimate),
                 seconds=_parsed(line["seconds"]),
                 silent=line["silent"],
+                genders=line["genders"],
+                sir_db=_parsed(line["sir_db"]),
                 figures={name: _parsed(line[name]) for name in names},
                 error=line["error"],
             )
@@ -93,30 +113,53 @@ def from_csv(path: str | Path) -> list[Row]:
     return rows
 
 
-def summarise(rows: Sequence[Row]) -> dict[str, Any]:
-    """Plain values: counts, and of every figure mean, its 95 % interval, median and number.
+def summarise(rows: Sequence[Row], sir: Sequence[float] = SIR) -> dict[str, Any]:
+    """Plain values: counts, figures of all rows, and of every group of them that has any.
 
-    The interval comes from drawing files again, not sources, which are alike within a file.
+    A figure is a mean, its 95 % interval, the median and the number of values. The interval comes
+    from drawing files again, not sources, which are alike within a file.
+
+    Args:
+        rows: what was measured.
+        sir: where ranges of the input SIR meet [dB], rising.
+
+    Raises:
+        ValueError: `sir` does not rise.
     """
-    figures = {}
-    for name in dict.fromkeys(name for row in rows for name in row.figures):
-        groups = list(_by_file(rows, name).values())
-        if groups:
-            values = np.concatenate(groups)
-            figures[name] = {
-                "mean": float(values.mean()),
-                "interval": list(metrics.mean_interval(groups)),
-                "median": float(np.median(values)),
-                "n": len(values),
-            }
+    parts = groups(rows, sir)
     return {
         "files": len({row.file for row in rows}),
         "rows": len(rows),
         "failed": sum(bool(row.error) for row in rows),
         "silent_references": sum(row.silent in ("reference", "both") for row in rows),
         "silent_estimates": sum(row.silent in ("estimate", "both") for row in rows),
-        "figures": figures,
+        "figures": _figures(rows),
+        "groups": {
+            name: {"files": len({row.file for row in part}), "figures": _figures(part)}
+            for name, part in parts.items()
+        },
     }
+
+
+def groups(rows: Sequence[Row], sir: Sequence[float] = SIR) -> dict[str, list[Row]]:
+    """Rows by whether the genders are the same, and by range of the input SIR; none is empty.
+
+    Raises:
+        ValueError: `sir` does not rise.
+    """
+    if list(sir) != sorted(set(sir)) or len(sir) < 2:
+        raise ValueError(f"sir={list(sir)}: expected two or more rising levels, as -5,-2,2,5")
+    ranges = [f"SIR [{low:g}, {high:g}) dB" for low, high in pairwise(sir)]
+    ranges[-1] = ranges[-1].replace(")", "]")  # the last holds its upper end
+    ranges = [f"SIR < {sir[0]:g} dB", *ranges, f"SIR > {sir[-1]:g} dB"]
+    found: dict[str, list[Row]] = {name: [] for name in (*PAIRS, *ranges)}
+    for row in rows:
+        if row.genders:
+            found[row.pair].append(row)
+        if row.sir_db is not None:
+            last = row.sir_db == sir[-1]
+            found[ranges[bisect_right(sir, row.sir_db) - last]].append(row)
+    return {name: part for name, part in found.items() if part}
 
 
 def compare(ours: Sequence[Row], theirs: Sequence[Row]) -> dict[str, Comparison]:
@@ -130,6 +173,8 @@ def compare(ours: Sequence[Row], theirs: Sequence[Row]) -> dict[str, Comparison]
     """
     found = {}
     for name in dict.fromkeys(name for row in ours for name in row.figures):
+        if name.endswith("_input"):  # of the mixture, which both heard
+            continue
         keys = _keys(ours, name) & _keys(theirs, name)
         a, b = (
             {file: np.mean(values) for file, values in _by_file(rows, name, keys).items()}
@@ -151,6 +196,21 @@ def compare(ours: Sequence[Row], theirs: Sequence[Row]) -> dict[str, Comparison]
 def as_dict(found: dict[str, Comparison]) -> dict[str, Any]:
     """Comparisons as plain JSON values."""
     return {name: asdict(one) for name, one in found.items()}
+
+
+def _figures(rows: Sequence[Row]) -> dict[str, Any]:
+    found = {}
+    for name in dict.fromkeys(name for row in rows for name in row.figures):
+        values = list(_by_file(rows, name).values())
+        if values:
+            every = np.concatenate(values)
+            found[name] = {
+                "mean": float(every.mean()),
+                "interval": list(metrics.mean_interval(values)),
+                "median": float(np.median(every)),
+                "n": len(every),
+            }
+    return found
 
 
 def _keys(rows: Iterable[Row], name: str) -> set[tuple[str, str]]:
