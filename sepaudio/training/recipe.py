@@ -138,12 +138,37 @@ class RecipeCfg:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ListsCfg:
+    """Fixed mixtures to train on, such as a published set's.
+
+    Attributes:
+        files: lists of mixtures (CSV), relative to the recipe; their splits train and valid are
+            used. For extractors a row without enrollment gets one of its speakers as target,
+            enrolled by another recording of that speaker in the list.
+        seconds: of every mixture that are learned from; another stretch in every epoch [s].
+        enrollment_seconds: longest enrollment [s]; 0 for the whole recording.
+    """
+
+    files: tuple[str, ...] = ()
+    seconds: float = 4.0
+    enrollment_seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.seconds <= 0 or self.enrollment_seconds < 0:
+            raise ValueError(
+                f"seconds={self.seconds}, enrollment_seconds={self.enrollment_seconds}: expected "
+                "more than 0, and 0 or more"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
 class SpeakersCfg:
-    """Where mixtures of speakers come from.
+    """Where mixtures of speakers come from: either drawn from manifests, or listed.
 
     Attributes:
         manifests: CSV files with a column `speaker`, relative to the recipe.
-        mixing: how the mixtures are drawn; its sample rate is the model's.
+        mixing: how their mixtures are drawn; its sample rate is the model's.
+        lists: see `ListsCfg`.
         shelf: folder of the decoded recordings, made when it is not there; relative to the
             working folder.
         valid_items: mixtures of the valid split that validation hears, always the same.
@@ -152,9 +177,17 @@ class SpeakersCfg:
 
     manifests: tuple[str, ...] = ()
     mixing: MixingCfg = field(default_factory=MixingCfg)
+    lists: ListsCfg = field(default_factory=ListsCfg)
     shelf: str = "runs/shelf"
     valid_items: int = 100
     workers: int = 0
+
+    def __post_init__(self) -> None:
+        if self.manifests and self.lists.files:
+            raise ValueError(
+                f"manifests={list(self.manifests)} and lists.files={list(self.lists.files)}: "
+                "expected one of them; empty the other"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,6 +197,8 @@ class MixtureRecipeCfg:
     Attributes:
         architecture: a registered name.
         model: values of its cfg that differ.
+        speaker: folder of the front-end that an extractor hears enrollments by, such as one of
+            `sepaudio prepare ivector`, relative to the working folder; "" where it is in `model`.
         data: see `SpeakersCfg`.
         optim: see `OptimCfg`.
         loss: a key of `losses.LOSSES`.
@@ -176,6 +211,7 @@ class MixtureRecipeCfg:
 
     architecture: str
     model: dict[str, Any] = field(default_factory=dict)
+    speaker: str = ""
     data: SpeakersCfg = field(default_factory=SpeakersCfg)
     optim: OptimCfg = field(default_factory=OptimCfg)
     loss: str = "si_snr"
@@ -239,8 +275,12 @@ def _kind(path: Path, overrides: Sequence[str]) -> type[AnyRecipe]:
 
 
 def _anchored(recipe: AnyRecipe, folder: Path) -> AnyRecipe:
-    manifests = tuple(str(folder / manifest) for manifest in recipe.data.manifests)
-    return replace(recipe, data=replace(recipe.data, manifests=manifests))  # type: ignore[arg-type]
+    data: Any = recipe.data
+    data = replace(data, manifests=tuple(str(folder / path) for path in data.manifests))
+    if isinstance(data, SpeakersCfg):
+        listed = tuple(str(folder / path) for path in data.lists.files)
+        data = replace(data, lists=replace(data.lists, files=listed))
+    return replace(recipe, data=data)
 
 
 def to_yaml(recipe: AnyRecipe) -> str:
