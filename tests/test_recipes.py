@@ -102,23 +102,32 @@ def test_from_speakers_to_scores(tmp_path):
     def call(name, *arguments):
         return script(tmp_path, f"../real_small/{name}", *arguments)
 
-    assert call("make_lists.py", "manifest.csv", "--mixtures", 2).count(".csv") == 3
+    assert call("make_lists.py", "manifest.csv", "--mixtures", 2).count(".csv") == 4
     tiny = ["optim.steps=2", "optim.batch=2", "optim.valid_every=2", "data.valid_items=2"]
     tiny += ["data.mixing.seconds=1.0", "data.mixing.enrollment_seconds=1.0"]
+    small = "model.tcn={bottleneck: 8, hidden: 8, n_blocks: 2, n_repeats: 2}"
+    tiny += [small, "data.mixing.absent=0.0"]
     call("train.py", "manifest.csv", *tiny, "--recipes", "tsenet_small")
-    tiny[-1] = "data.mixing.enrollment_seconds=0.0"
-    call("train.py", "manifest.csv", *tiny, "--recipes", "mitas_small")
+    tiny += ["data.mixing.enrollment_seconds=0.0"]
+    call("train.py", "manifest.csv", *tiny, "--recipes", "mitas_small", "mitas_small_unshared")
     shutil.copy(recipe / "README.md", tmp_path / "README.md")
+    (tmp_path / "weights").mkdir()
     there = find_spec("matplotlib") is not None
     more = ["--metrics", "snr", "--genders", "manifest.csv", *(["--plot"] if there else [])]
-    call("evaluate.py", "--readme", tmp_path / "README.md", *more)
+    call("evaluate.py", "--readme", tmp_path / "README.md", *more, "--publish", "weights")
     text = (tmp_path / "README.md").read_text()
-    for name, models in (("two_speakers", 2), ("music", 1)):
+    for name, models in (("two_speakers", 3), ("music", 1)):
         assert len(re.findall(rf"\| {name} +\| all +\| +2 \| si_snr ", text)) == models
         assert len(re.findall(rf"\| {name} +\| all +\| +2 \| snr ", text)) == models
     assert re.search(r"\| two_speakers \| (same|different) gender ", text)
     found = json.loads((tmp_path / "runs/real_small/scores/results.json").read_text())
-    assert set(found["tsenet_small"]) == {"two_speakers", "noise", "music"}
+    assert set(found["tsenet_small"]) == {"two_speakers", "noise", "music", "absent", "presence"}
+    assert "Shared weights against unshared ones" in text
+    index = json.loads((tmp_path / "weights" / "index.json").read_text())
+    assert set(index) == {"one_speaker", "two_speakers"}
+    for name in index:
+        assert hub.load(tmp_path / "weights" / name).sample_rate == rate
+        assert "| two_speakers" in (tmp_path / "weights" / name / "README.md").read_text()
     scores = tmp_path / "runs/real_small/scores/mitas_small"
     assert (scores / "two_speakers.csv").exists()
     assert (scores / "improvement.png").exists() == there

@@ -1,4 +1,4 @@
-"""Write the fixed test lists: two speakers, a speaker in noise, a speaker over music.
+"""Write the fixed test lists: two speakers, one in noise, one over music, two without the enrolled.
 
     python recipes/real_small/make_lists.py MANIFEST.csv [--mixtures 100] [--seed 1] [--rate 8000]
 
@@ -21,7 +21,12 @@ from sepaudio.data import manifest, mixtures
 from sepaudio.data.mixtures import Mixture, Part
 
 SECONDS, ENROLLMENT, LEVEL = 4.0, 6.0, 0.05  # [s], [s], RMS of the target
-KINDS = {"two_speakers": (-5.0, 5.0), "noise": (0.0, 10.0), "music": (0.0, 10.0)}
+KINDS = {
+    "two_speakers": (-5.0, 5.0),
+    "noise": (0.0, 10.0),
+    "music": (0.0, 10.0),
+    "absent": (-5.0, 5.0),
+}
 
 
 def part(row: Any, start: float, seconds: float, rms: float) -> Part:
@@ -45,7 +50,7 @@ def lengths(rows: list[Any]) -> dict[Path, float]:
 
 
 def main() -> None:
-    """Draw and write three lists."""
+    """Draw and write the lists."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("manifest", type=Path)
     parser.add_argument("--mixtures", type=int, default=100)
@@ -70,8 +75,16 @@ def main() -> None:
         for name, here in long.items()
         if len(speakers[name]) > 1 or seconds[here[0].path] >= SECONDS + 3
     )
+    if not targets or len(long) < 3:
+        parser.error(
+            f"{options.manifest}: {len(targets)} test speakers with a recording of {SECONDS:g} s "
+            f"and something to enroll with, of {len(long)}: expected 3 or more"
+        )
     options.out.mkdir(parents=True, exist_ok=True)
     for kind, (low, high) in KINDS.items():
+        if not kinds.get(kind, kinds["speech"]):
+            print(f"no {kind} in the test split of {options.manifest}: no list of it")
+            continue
         random, made = np.random.default_rng([options.seed, list(KINDS).index(kind)]), []
         for number in range(options.mixtures):
             name = targets[int(random.integers(len(targets)))]
@@ -89,7 +102,12 @@ def main() -> None:
             under = LEVEL * 10 ** (-float(random.uniform(low, high)) / 20)
             pool = [n for n in sorted(long) if n != name]
             noise, sources = None, [target]
-            if kind == "two_speakers":
+            if kind == "absent":  # somebody else speaks in the place of the enrolled speaker
+                pool.remove(someone := pool[int(random.integers(len(pool)))])
+                instead = long[someone][int(random.integers(len(long[someone])))]
+                begin = float(random.uniform(0, seconds[instead.path] - SECONDS))
+                sources = [part(instead, begin, SECONDS, LEVEL)]
+            if kind in ("two_speakers", "absent"):
                 other = long[pool[int(random.integers(len(pool)))]]
                 which = other[int(random.integers(len(other)))]
                 begin = float(random.uniform(0, seconds[which.path] - SECONDS))
@@ -106,7 +124,7 @@ def main() -> None:
                     sample_rate=options.rate,
                     noise=noise,
                     enrollments=(enrolled,),
-                    target=0,
+                    target=None if kind == "absent" else 0,
                     split="test",
                 )
             )

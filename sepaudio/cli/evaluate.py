@@ -18,6 +18,7 @@ def run(arguments: list[str]) -> int:
         return run_audio(arguments)
     from jsonargparse import ArgumentParser
 
+    from ..verbs.presence import LEAST
     from .scores import add_options
 
     parser = ArgumentParser(
@@ -52,6 +53,12 @@ def run(arguments: list[str]) -> int:
         type=str | None,
         default=None,
         help="CSV with speaker and gender, such as a manifest, for lists that have none",
+    )
+    of_mixtures.add_argument(
+        "--least",
+        type=float,
+        default=LEAST,
+        help="probability of the enrolled speaker below which an estimate is silenced; 0: never",
     )
     of_mixtures.add_argument("--examples", type=int, default=3, help="mixtures written as audio")
     options = parser.parse_args(arguments)
@@ -92,6 +99,7 @@ def _mixtures(net: Any, options: Any) -> int:
             figures=asked(options) or (),
             truncate=not options.whole,
             genders=known,
+            least=options.least,
             device=options.device,
             examples=None if options.output is None else Path(options.output) / path.stem,
             n_examples=options.examples,

@@ -128,7 +128,10 @@ class Mixer:
         self.beds = {"noise": noise, "music": music}
         for name, shelf in self.beds.items():
             if getattr(cfg, name) and not shelf:
-                raise ValueError(f"{name}={getattr(cfg, name)} but no {name}: add recordings of it")
+                raise ValueError(
+                    f"{name}={getattr(cfg, name)} but no {name}: add recordings of it, or set "
+                    f"data.mixing.{name}=0"
+                )
         here: dict[str, list[int]] = defaultdict(list)
         self._least = self._samples(cfg.least_seconds * max(cfg.speeds))
         for i, row in enumerate(speech.rows):

@@ -163,6 +163,20 @@ def _museval() -> Finding:
     return True, f"{importlib.metadata.version('museval')}, {ffmpeg}", ""
 
 
+def _behind(door: str, use: str) -> Callable[[], Finding]:
+    """A look at a package that its door in `doors` has nothing special to say of."""
+
+    def look() -> Finding:
+        from sepaudio import doors
+
+        if not _installed(door):
+            return None, "not installed", f"only needed for {use}: {doors.INSTALL[door]}"
+        getattr(doors, door)()
+        return True, importlib.metadata.version(door), ""
+
+    return look
+
+
 def _weights() -> Finding:
     index = Path(__file__).parents[1] / "pretrained" / "index.json"
     remedy = "the package is incomplete: reinstall sepaudio"
@@ -193,5 +207,9 @@ CHECKS: dict[str, Callable[[], Finding]] = {
     "pytorch-lightning": _lightning,
     "asteroid": _asteroid,
     "museval": _museval,
+    "torchmetrics": _behind("torchmetrics", "SDR"),
+    "pystoi": _behind("pystoi", "STOI"),
+    "pesq": _behind("pesq", "PESQ"),
+    "matplotlib": _behind("matplotlib", "plots"),
     "sepaudio weights": _weights,
 }

@@ -3,7 +3,8 @@
 Of every mixture: the figures of the mixture, of the estimate, and the improvement; a separator's
 sources in their best order by SI-SNR, each a row. An extractor is given the first enrollment of the
 row; `wrong` tells where its estimate is nearer to another source than to the target, and `leak` how
-loud it is where the enrolled speaker is absent (a row without target). In lists of mode max a
+loud it is where the enrolled speaker is absent (a row without target); `presence` is the mean of
+what the extractor thinks of that, where it judges it. In lists of mode max a
 source is measured while it lasts: where it is only padded, its estimate counts for nothing. What is
 measured stands in `verbs/measure.py`.
 """
@@ -11,6 +12,7 @@ measured stands in `verbs/measure.py`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +26,7 @@ from ..data.mixtures import Mixture, Part
 from ..data.render import Example
 from .given import Array, place
 from .measure import chosen, measure, order
+from .presence import LEAST, where_present
 from .scores import Row
 from .separate import run
 
@@ -38,6 +41,7 @@ def evaluate_mixtures(
     figures: Sequence[str] = ("si_snr",),
     truncate: bool = True,
     genders: Mapping[str, str] | None = None,
+    least: float = LEAST,
     device: str = "auto",
     examples: str | Path | None = None,
     n_examples: int = 3,
@@ -50,6 +54,7 @@ def evaluate_mixtures(
         figures: keys of `measure.FIGURES`; SI-SNR is always measured.
         truncate: leave out the padding of the source in lists of mode max; else measure all.
         genders: by speaker, for parts that have none in the list.
+        least: probability of the speaker below which an estimate is silenced; 0 never is.
         device: "auto", "cpu", "cuda" or "mps".
         examples: folder for mixture, sources and estimates of the first mixtures, as audio.
         n_examples: how many of them.
@@ -66,7 +71,7 @@ def evaluate_mixtures(
     for row in listed:
         _check(net, row)
     names = chosen(figures)
-    return _scored(net, listed, names, truncate, genders or {}, examples, n_examples)
+    return _scored(net, listed, names, truncate, genders or {}, least, examples, n_examples)
 
 
 def _check(net: Any, row: Mixture) -> None:
@@ -89,6 +94,7 @@ def _scored(
     figures: Sequence[str],
     truncate: bool,
     genders: Mapping[str, str],
+    least: float,
     examples: str | Path | None,
     n_examples: int,
 ) -> Iterator[Row]:
@@ -99,7 +105,11 @@ def _scored(
         except (ValueError, OSError) as error:
             yield Row(file=row.id, error=str(error))
             continue
-        estimates = run(net, made.mixture, _given(net, made))
+        given, judged = _given(net, made), {}
+        estimates = run(net, made.mixture, given)
+        if given and net.cfg.presence:
+            estimates[0], found = where_present(net, made.mixture, estimates[0], given[0], least)
+            judged = {"presence": float(found.mean())}
         which: list[int | None] = [row.target]
         if net.task == "separation":
             which = list(range(len(made.sources)))
@@ -115,7 +125,8 @@ def _scored(
                 genders=pair,
             )
             span = _span(row, made, source) if truncate else slice(None)
-            yield _row(about, made, source, estimates[j], span, figures)
+            scored = _row(about, made, source, estimates[j], span, figures)
+            yield replace(scored, figures={**scored.figures, **judged})
         if examples is not None and i < n_examples:
             _write(Path(examples) / row.id, made, estimates[best])
 

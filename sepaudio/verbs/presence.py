@@ -18,6 +18,25 @@ FADE = 0.02  # [s]
 BATCH = 16  # windows at once
 
 
+def where_present(
+    net: Any, mixture: Array, estimate: Array, embedding: Any, least: float = LEAST
+) -> tuple[Array, Array]:
+    """The estimate with silence where the speaker is not, and the probability of each window.
+
+    Args:
+        net: an extractor; one that judges no presence gives the estimate back, and no window.
+        mixture: [T] at the model's rate.
+        estimate: [T]
+        embedding: of the speaker.
+        least: probability below which a window becomes silence; 0 keeps all.
+    """
+    if not net.cfg.presence:
+        return estimate, np.zeros(0, np.float32)
+    size = min(round(net.cfg.presence * net.sample_rate), len(mixture))
+    found = presence(net, mixture, estimate, embedding)
+    return silenced(estimate, found, size, int(net.sample_rate), least), found
+
+
 def windows(n: int, size: int) -> list[int]:
     """Where windows of `size` samples begin that cover n samples and overlap by half or more."""
     last = max(n - size, 0)

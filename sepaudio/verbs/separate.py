@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from .. import io
 from .given import Array, mono, place
-from .presence import LEAST, presence, silenced
+from .presence import LEAST, where_present
 
 if TYPE_CHECKING:
     from torch import nn
@@ -101,13 +101,8 @@ def extract(
         vector = torch.as_tensor(np.atleast_2d(np.asarray(embedding, np.float32)))
         given = Embedding(vector.to(like))
     mixture = at_rate(x, sample_rate, net.sample_rate)
-    rate = int(net.sample_rate)
     estimate = run(net, mixture, (given,), whole)[0]
-    if least and net.cfg.presence:
-        size = min(round(net.cfg.presence * rate), len(mixture))
-        found = presence(net, mixture, estimate, given)
-        estimate = silenced(estimate, found, size, rate, least)
-    return estimate, rate
+    return where_present(net, mixture, estimate, given, least)[0], int(net.sample_rate)
 
 
 def at_rate(x: Any, sample_rate: int, wanted: int) -> Array:
