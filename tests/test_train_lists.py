@@ -131,6 +131,23 @@ def test_a_run_on_a_list(rows, tmp_path, architecture):
     assert other["data_fingerprint"] != config["data_fingerprint"]
 
 
+def test_overrides_below_model_are_typed_and_keep_their_neighbours(rows, tmp_path):
+    path = recipe_of(tmp_path, rows, "mitas_test")
+    path.write_text(path.read_text() + "model: {mask: relu, tcn: {sharing: mitas, hidden: 7}}\n")
+    cfg = recipes.read(path, ["model.tcn.n_blocks=2", "model.tcn.eps=1e-3", "model.n_src=3"])
+    assert cfg.model == {
+        "mask": "relu",
+        "tcn": {"sharing": "mitas", "hidden": 7, "n_blocks": 2, "eps": 1e-3},
+        "n_src": 3,
+    }
+    with pytest.raises(
+        ValueError, match="no TCNCfg value is called 'hiden'; did you mean 'hidden'"
+    ):
+        recipes.read(path, ["model.tcn.hiden=3"])
+    with pytest.raises(ValueError, match=r"recipe.yaml: while parsing a flow sequence"):
+        recipes.read(path, ["model.tcn.hidden=[3"])
+
+
 def test_batches_are_those_of_the_step(rows, tmp_path):
     cfg = recipes.read(recipe_of(tmp_path, rows, "tsenet_test"))
     draw = batch_at(mixers(cfg, registry.create("tsenet_test"))[0], 2, 1)
@@ -168,6 +185,5 @@ def test_a_front_end_made_before_is_kept(rows, tmp_path):
 )
 def test_lists_that_do_not_fit_are_refused(rows, tmp_path, change, override, message):
     path = recipe_of(tmp_path, [replace(row, **change) for row in rows], "mitas_test")
-    overrides = ["model={n_src: 2}", override]
     with pytest.raises(ValueError, match=message):
-        train(path, overrides, output=tmp_path / "run", quiet=True)
+        train(path, [override], output=tmp_path / "run", quiet=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -251,9 +253,11 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> AnyRecipe:
     parser.add_class_arguments(kind, None)
     try:
         parsed = parser.parse_path(str(path))
-        parsed = parser.parse_args([f"--{override}" for override in overrides], namespace=parsed)
-        recipe: AnyRecipe = kind(**vars(parser.instantiate(parsed)))
-    except (ArgumentError, TypeError) as error:
+        inner = [override for override in overrides if override.startswith("model.")]
+        others = [f"--{override}" for override in overrides if override not in inner]
+        values = vars(parser.instantiate(parser.parse_args(others, namespace=parsed)))
+        recipe: AnyRecipe = kind(**{**values, "model": _changed(values["model"], inner)})
+    except (ArgumentError, TypeError, yaml.YAMLError) as error:
         raise ValueError(f"{path}: {error}") from error
     registry.config(recipe.architecture, **recipe.model)  # names the key that is wrong
     return _anchored(recipe, path.parent)
@@ -272,6 +276,24 @@ def _kind(path: Path, overrides: Sequence[str]) -> type[AnyRecipe]:
             named[key] = value
     cfg = registry.config(str(named.get("architecture", "")))
     return RecipeCfg if hasattr(cfg, "labels") else MixtureRecipeCfg
+
+
+def _changed(model: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Values of `model` after overrides of any depth; jsonargparse would drop their neighbours."""
+    model = deepcopy(model)
+    for override in overrides:
+        key, _, text = override.partition("=")
+        *above, last = key.split(".")[1:]
+        values = model
+        for name in above:
+            if not isinstance(values.get(name), dict):
+                values[name] = {}
+            values = values[name]
+        try:
+            values[last] = json.loads(text)  # 1e-3 is a number here, in YAML a word
+        except ValueError:
+            values[last] = yaml.safe_load(text)
+    return model
 
 
 def _anchored(recipe: AnyRecipe, folder: Path) -> AnyRecipe:
