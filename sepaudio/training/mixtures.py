@@ -1,27 +1,30 @@
-"""Training of separators and extractors on mixtures that are drawn as they are needed."""
+"""Training of separators and extractors on mixtures that are drawn or made as they are needed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .. import hub, registry
 from ..data import manifest
-from ..data.dataset import collate
+from ..data.dataset import Shuffled, collate
 from ..data.mixing import Mixer, load
 from ..losses import LOSSES, absent, contrast, pit, reorder
 from ..metrics.signal import EPS
 from . import recipe as recipes
+from .lists import about, listed
 from .loop import Draw, Objective, Validate, run
 from .recipe import MixtureRecipeCfg
 from .start import held
 from .survey import say_left_out
 
 Batch = dict[str, Tensor]
+Source: TypeAlias = Mixer | Shuffled  # item(seed, epoch, index) -> Example
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class TrainedOnMixtures:
     left_out: int
 
 
-def batch_at(mixer: Mixer, batch: int, seed: int) -> Draw:
+def batch_at(mixer: Source, batch: int, seed: int) -> Draw:
     """A function from the step's number to its mixtures; each is its own pure function."""
 
     def draw(step: int, part: int, parts: int) -> Batch:
@@ -57,8 +60,9 @@ def separation(loss: str) -> Objective:
     """The loss of the best order of the estimates."""
 
     def objective(model: Any, batch: Batch) -> Tensor:
-        estimates = model(batch["mixture"])
-        return pit(estimates.float(), batch["sources"], None, LOSSES[loss])[0].mean()
+        lengths = _lengths(batch)
+        estimates = model(batch["mixture"], lengths=lengths)
+        return pit(estimates.float(), batch["sources"], lengths, LOSSES[loss])[0].mean()
 
     return objective
 
@@ -72,18 +76,25 @@ def extraction(loss: str, weight: float, voices: float = 0.0) -> Objective:
 
     def objective(model: Any, batch: Batch) -> Tensor:
         embedding = model.speaker(batch["enrollment"], batch["enrollment_lengths"])
-        estimate = model(batch["mixture"], embedding).float()
+        lengths = _lengths(batch)
+        estimate = model(batch["mixture"], embedding, lengths=lengths).float()
         here = batch["target"] >= 0
         index = batch["target"].clamp_min(0)[:, None, None].expand(-1, 1, estimate.shape[-1])
         wanted = batch["sources"].gather(1, index)[:, 0]
-        present = LOSSES[loss](estimate, wanted, None)
-        gone = absent(estimate, batch["mixture"])
+        present = LOSSES[loss](estimate, wanted, lengths)
+        gone = absent(estimate, batch["mixture"], lengths)
         total = torch.where(here, present, weight * gone).mean()
         if voices and here.any():
             total = total + voices * told_apart(model.speaker, embedding, batch)
         return total
 
     return objective
+
+
+def _lengths(batch: Batch) -> Tensor | None:
+    """Samples of every mixture; None where none is padded, which is faster."""
+    lengths = batch["lengths"]
+    return lengths if bool((lengths < batch["mixture"].shape[-1]).any()) else None
 
 
 def told_apart(speaker: Any, embedding: Tensor, batch: Batch) -> Tensor:
@@ -104,9 +115,29 @@ def objective_of(model: Any, cfg: MixtureRecipeCfg) -> Objective:
     if model.speaker is None:
         raise ValueError(
             f"{cfg.architecture} has no speaker front-end: give one in the recipe, "
-            "model: {speaker: {...}}"
+            "model: {speaker: {...}} or speaker: FOLDER"
         )
     return extraction(cfg.loss, cfg.absent, cfg.voices)
+
+
+def with_speaker(model: Any, folder: str | Path) -> nn.Module:
+    """An extractor with the front-end in a folder; what that has of weights learns with the rest.
+
+    Raises:
+        ValueError: it is no such front-end, or its rate or the size of its vectors do not fit.
+    """
+    speaker: Any = hub.load(folder)
+    task = getattr(speaker, "task", "")
+    if model.task != "extraction" or task != "speaker":
+        raise ValueError(
+            f"speaker={folder} with {type(model).__name__}: expected a folder of "
+            "`sepaudio prepare ivector`, and an extractor"
+        )
+    made = registry.build(replace(model.cfg, speaker=speaker.cfg))
+    kept = {key: x for key, x in model.state_dict().items() if not key.startswith("speaker.")}
+    given = {f"speaker.{key}": x for key, x in speaker.state_dict().items()}
+    made.load_state_dict({**kept, **given})
+    return made
 
 
 def check_fit(cfg: MixtureRecipeCfg, model: Any) -> None:
@@ -124,12 +155,14 @@ def check_fit(cfg: MixtureRecipeCfg, model: Any) -> None:
         )
 
 
-def mixers(cfg: MixtureRecipeCfg, model: Any) -> tuple[Mixer, Mixer]:
+def mixers(cfg: MixtureRecipeCfg, model: Any) -> tuple[Source, Source]:
     """What a recipe trains on, and what it is judged on.
 
     Raises:
         ValueError: rate or number of sources are not the model's, or the data do not suffice.
     """
+    if cfg.data.lists.files:
+        return listed(cfg, model)
     check_fit(cfg, model)
     data = cfg.data
     return (
@@ -138,7 +171,7 @@ def mixers(cfg: MixtureRecipeCfg, model: Any) -> tuple[Mixer, Mixer]:
     )
 
 
-def judge(mixer: Mixer, objective: Objective, items: int, batch: int) -> Validate:
+def judge(mixer: Source, objective: Objective, items: int, batch: int) -> Validate:
     """The mean loss over the same mixtures of the valid split every time."""
 
     def validate(model: Any) -> float:
@@ -154,7 +187,7 @@ def judge(mixer: Mixer, objective: Objective, items: int, batch: int) -> Validat
     return validate
 
 
-def fit_level(model: Any, mixer: Mixer, items: int, batch: int) -> float:
+def fit_level(model: Any, mixer: Source, items: int, batch: int) -> float:
     """Make estimates as loud as their sources; returns the gain, which the decoder takes up.
 
     Scale-invariant losses leave the level open. It differs little from mixture to mixture, so the
@@ -218,12 +251,13 @@ def fit_presence(model: Any, mixer: Mixer, items: int, batch: int) -> None:
 
 def _paired(model: Any, batch: Batch) -> tuple[Tensor, Tensor]:
     """Estimates and the sources they are of, [.., T] each."""
+    lengths = _lengths(batch)
     if model.task == "separation":
-        estimates, sources = model(batch["mixture"]), batch["sources"]
-        return reorder(estimates, pit(estimates, sources)[1]), sources
+        estimates, sources = model(batch["mixture"], lengths=lengths), batch["sources"]
+        return reorder(estimates, pit(estimates, sources, lengths)[1]), sources
     embedding = model.speaker(batch["enrollment"], batch["enrollment_lengths"])
     here = batch["target"] >= 0
-    estimates = model(batch["mixture"], embedding)[here]
+    estimates = model(batch["mixture"], embedding, lengths=lengths)[here]
     return estimates, batch["sources"][here, batch["target"][here]]
 
 
@@ -235,8 +269,11 @@ def fit(
     Raises:
         ValueError: the recipe and the data do not fit together; the message says where.
     """
+    if cfg.speaker:
+        model = with_speaker(model, cfg.speaker)
     train, valid = mixers(cfg, model)
-    left_out = [text for mixer in (train, valid) for s in mixer.shelves for text in s.left_out]
+    shelves = [s for mixer in (train, valid) for s in mixer.shelves]
+    left_out = [text for shelf in shelves for text in shelf.left_out]
     if not quiet:
         say_left_out(left_out)
     objective = objective_of(model, cfg)
@@ -255,13 +292,18 @@ def fit(
         quiet=quiet,
     )
     _fit_rest(best, valid, cfg)
+    return TrainedOnMixtures(best, *_heard(train), validate(best), len(left_out))
+
+
+def _heard(train: Source) -> tuple[tuple[str, ...], str]:
+    """Names of what was trained on, and its fingerprint."""
+    if isinstance(train, Shuffled):
+        return about(train.listed.rows)
     rows = [row for shelf in train.shelves for row in shelf.rows]
-    names = tuple(sorted({row.origin for row in rows}))
-    found = manifest.fingerprint(rows)
-    return TrainedOnMixtures(best, names, found, validate(best), len(left_out))
+    return tuple(sorted({row.origin for row in rows})), manifest.fingerprint(rows)
 
 
-def _fit_rest(model: Any, valid: Mixer, cfg: MixtureRecipeCfg) -> None:
+def _fit_rest(model: Any, valid: Source, cfg: MixtureRecipeCfg) -> None:
     """What no gradient finds, measured on the valid split, but for parts that are frozen."""
     data, batch = cfg.data, cfg.optim.batch
     decoder = [f"decoder.{name}" for name in model.decoder.state_dict()]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -149,12 +151,37 @@ class RecipeCfg:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ListsCfg:
+    """Fixed mixtures to train on, such as a published set's.
+
+    Attributes:
+        files: lists of mixtures (CSV), relative to the recipe; their splits train and valid are
+            used. For extractors a row without enrollment gets one of its speakers as target,
+            enrolled by another recording of that speaker in the list.
+        seconds: of every mixture that are learned from; another stretch in every epoch [s].
+        enrollment_seconds: longest enrollment [s]; 0 for the whole recording.
+    """
+
+    files: tuple[str, ...] = ()
+    seconds: float = 4.0
+    enrollment_seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.seconds <= 0 or self.enrollment_seconds < 0:
+            raise ValueError(
+                f"seconds={self.seconds}, enrollment_seconds={self.enrollment_seconds}: expected "
+                "more than 0, and 0 or more"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
 class SpeakersCfg:
-    """Where mixtures of speakers come from.
+    """Where mixtures of speakers come from: either drawn from manifests, or listed.
 
     Attributes:
         manifests: CSV files with a column `speaker`, relative to the recipe.
-        mixing: how the mixtures are drawn; its sample rate is the model's.
+        mixing: how their mixtures are drawn; its sample rate is the model's.
+        lists: see `ListsCfg`.
         shelf: folder of the decoded recordings, made when it is not there; relative to the
             working folder.
         on_bad: "stop" at a recording that cannot be read, or "skip" it.
@@ -164,6 +191,7 @@ class SpeakersCfg:
 
     manifests: tuple[str, ...] = ()
     mixing: MixingCfg = field(default_factory=MixingCfg)
+    lists: ListsCfg = field(default_factory=ListsCfg)
     shelf: str = "runs/shelf"
     on_bad: str = "stop"
     valid_items: int = 100
@@ -171,6 +199,11 @@ class SpeakersCfg:
 
     def __post_init__(self) -> None:
         check_on_bad(self.on_bad)
+        if self.manifests and self.lists.files:
+            raise ValueError(
+                f"manifests={list(self.manifests)} and lists.files={list(self.lists.files)}: "
+                "expected one of them; empty the other"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,6 +215,8 @@ class MixtureRecipeCfg:
         model: values of its cfg that differ; with `init`, of that one's.
         init: weights to start from, as in `RecipeCfg`.
         freeze: parts that keep their weights, such as "tcn" or "encoder".
+        speaker: folder of the front-end that an extractor hears enrollments by, such as one of
+            `sepaudio prepare ivector`, relative to the working folder; "" where it is in `model`.
         data: see `SpeakersCfg`.
         optim: see `OptimCfg`.
         loss: a key of `losses.LOSSES`.
@@ -196,6 +231,7 @@ class MixtureRecipeCfg:
     model: dict[str, Any] = field(default_factory=dict)
     init: str = ""
     freeze: tuple[str, ...] = ()
+    speaker: str = ""
     data: SpeakersCfg = field(default_factory=SpeakersCfg)
     optim: OptimCfg = field(default_factory=OptimCfg)
     loss: str = "si_snr"
@@ -235,9 +271,11 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> AnyRecipe:
     parser.add_class_arguments(kind, None)
     try:
         parsed = parser.parse_path(str(path))
-        parsed = parser.parse_args([f"--{override}" for override in overrides], namespace=parsed)
-        recipe: AnyRecipe = kind(**vars(parser.instantiate(parsed)))
-    except (ArgumentError, TypeError) as error:
+        inner = [override for override in overrides if override.startswith("model.")]
+        others = [f"--{override}" for override in overrides if override not in inner]
+        values = vars(parser.instantiate(parser.parse_args(others, namespace=parsed)))
+        recipe: AnyRecipe = kind(**{**values, "model": _changed(values["model"], inner)})
+    except (ArgumentError, TypeError, yaml.YAMLError) as error:
         raise ValueError(f"{path}: {error}") from error
     model_cfg(recipe)  # names the key that is wrong
     return _anchored(recipe, path.parent)
@@ -279,9 +317,31 @@ def model_cfg(recipe: AnyRecipe) -> Any:
     return registry.changed(theirs, recipe.model)
 
 
+def _changed(model: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Values of `model` after overrides of any depth; jsonargparse would drop their neighbours."""
+    model = deepcopy(model)
+    for override in overrides:
+        key, _, text = override.partition("=")
+        *above, last = key.split(".")[1:]
+        values = model
+        for name in above:
+            if not isinstance(values.get(name), dict):
+                values[name] = {}
+            values = values[name]
+        try:
+            values[last] = json.loads(text)  # 1e-3 is a number here, in YAML a word
+        except ValueError:
+            values[last] = yaml.safe_load(text)
+    return model
+
+
 def _anchored(recipe: AnyRecipe, folder: Path) -> AnyRecipe:
-    manifests = tuple(str(folder / manifest) for manifest in recipe.data.manifests)
-    return replace(recipe, data=replace(recipe.data, manifests=manifests))  # type: ignore[arg-type]
+    data: Any = recipe.data
+    data = replace(data, manifests=tuple(str(folder / path) for path in data.manifests))
+    if isinstance(data, SpeakersCfg):
+        listed = tuple(str(folder / path) for path in data.lists.files)
+        data = replace(data, lists=replace(data.lists, files=listed))
+    return replace(recipe, data=data)
 
 
 def to_yaml(recipe: AnyRecipe) -> str:

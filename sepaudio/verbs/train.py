@@ -140,6 +140,8 @@ def describe(
 def _without_paths(cfg: recipes.AnyRecipe) -> dict[str, object]:
     data = json.loads(json.dumps(asdict(cfg.data)))
     data["manifests"] = [Path(path).name for path in cfg.data.manifests]
+    if isinstance(cfg, recipes.MixtureRecipeCfg):
+        data["lists"]["files"] = [Path(path).name for path in cfg.data.lists.files]
     for folder in ("bank", "shelf"):
         data.pop(folder, None)
     return dict(data)
