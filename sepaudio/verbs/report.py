@@ -29,7 +29,7 @@ def as_markdown(found: Mapping[str, Mapping[str, Any]]) -> str:
         for of, part in {"all": summary, **summary["groups"]}.items():
             figures = part["figures"]
             for key in figures:
-                if key.endswith(("_input", "_i")) or key == "wrong":
+                if key.endswith(("_input", "_i")) or key in ("wrong", "presence"):
                     continue
                 wrong = figures.get("wrong") if key == "si_snr" else None
                 share = f"{100 * wrong['mean']:.1f} %" if wrong else ""
