@@ -76,6 +76,19 @@ def test_lines_are_those_of_the_file(tmp_path, rows):
     assert problem.startswith("line 6 (no.wav): ")
 
 
+def test_every_row_that_makes_no_sense_is_named(tmp_path, rows):
+    check(tmp_path, rows)
+    head, one, two, three = (tmp_path / "m.csv").read_text().splitlines()
+    lines = [head, one.replace(",train", ",tran"), two, three.replace("3.0", "three")]
+    (tmp_path / "m.csv").write_text("\n".join(lines))
+    report = validate(tmp_path / "m.csv")
+    assert report.rows == 1
+    assert report.problems == [
+        "line 2: split='tran', expected train, valid, test",
+        "line 4: duration_s='three', expected a number of 0 or more",
+    ]
+
+
 def test_rows_that_are_not_used_are_not_looked_at(tmp_path, rows):
     manifest.write(tmp_path / "m.csv", [*rows, replace(rows[2], path=tmp_path / "no.wav")])
     assert validate(tmp_path / "m.csv", used=lambda row: row.split == "train").rows == 2

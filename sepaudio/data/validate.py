@@ -6,15 +6,13 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
 
 from .. import io
-from . import manifest, mixtures, table
+from . import manifest, mixtures
 from .manifest import Recording
 from .mixtures import Mixture, Part
 
 BYTES = 2  # a sample on a shelf
-Row = TypeVar("Row", Recording, Mixture)
 
 
 @dataclass
@@ -85,14 +83,17 @@ def validate(
     except (OSError, UnicodeDecodeError) as error:
         look.report.lost(f"{path} cannot be read ({error}): expected a CSV file")
         return look.report
+    bad: list[str] = []
     try:
         if is_list:
-            _mixtures(_numbered(path, mixtures.read(path)), look)
+            _mixtures(mixtures.numbered(path, bad), look)
         else:
-            rows = _numbered(path, manifest.read(path))
+            rows = manifest.numbered(path, bad)
             _recordings([(n, row) for n, row in rows if used is None or used(row)], look)
     except ValueError as error:
-        look.report.lost(str(error))
+        bad.append(str(error))
+    for text in bad:
+        look.report.lost(text)
     return look.report
 
 
@@ -116,12 +117,6 @@ class _Look:
                 self.seen[path] = None
                 self.report.lost(f"{where}: {error}")
         return self.seen[path]
-
-
-def _numbered(path: Path, rows: Sequence[Row]) -> list[tuple[int, Row]]:
-    """Rows and the lines of the file in which they end; it may have empty ones."""
-    lines = [number for number, _ in table.read(path, (), "a table (CSV)")]
-    return list(zip(lines, rows, strict=True))
 
 
 def _recordings(rows: Sequence[tuple[int, Recording]], look: _Look) -> None:
