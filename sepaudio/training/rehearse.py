@@ -56,6 +56,8 @@ def rehearse(recipe: AnyRecipe, model: Any, found: Survey) -> Rehearsal:
         ValueError: the recipe and the data do not fit together; the message says where.
     """
     model = copy.deepcopy(model)
+    if isinstance(recipe, MixtureRecipeCfg) and recipe.speaker:
+        model = mixtures.with_speaker(model, recipe.speaker)
     with TemporaryDirectory() as folder:
         place = Path(folder)
         if isinstance(recipe, RecipeCfg):
@@ -84,16 +86,20 @@ def _mixtures(
 ) -> tuple[Draw, Objective, float]:
     """What is learned from a few speakers, and the time that decoding all will take [s]."""
     data = recipe.data
+    if data.lists.files:
+        mixer, _ = mixtures.mixers(recipe, model)
+        draw = mixtures.batch_at(mixer, recipe.optim.batch, recipe.seed)
+        return draw, mixtures.objective_of(model, recipe), 0.0
     mixtures.check_fit(recipe, model)
     rows = mixing.recordings(data.mixing, data.manifests, "train")
     speech = _speakers(rows.pop("speech"), data.mixing)
     some = [*speech, *(row for here in rows.values() for row in _readable(here)[:PER_KIND])]
     manifest.write(place / "few.csv", some)
     begin = time.perf_counter()
-    mixer = mixing.load(data.mixing, [place / "few.csv"], "train", on_bad="skip")
+    few = mixing.load(data.mixing, [place / "few.csv"], "train", on_bad="skip")
     spent = time.perf_counter() - begin
-    decoded = sum(float(s.starts[-1]) / s.sample_rate for s in mixer.shelves)
-    draw = mixtures.batch_at(mixer, recipe.optim.batch, recipe.seed)
+    decoded = sum(float(s.starts[-1]) / s.sample_rate for s in few.shelves)
+    draw = mixtures.batch_at(few, recipe.optim.batch, recipe.seed)
     return draw, mixtures.objective_of(model, recipe), spent * found.seconds / decoded
 
 

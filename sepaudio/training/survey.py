@@ -102,6 +102,8 @@ def survey(recipe: AnyRecipe, model: Any, folder: Path) -> Survey:
                 refused_speakers=mixed.refused_speakers,
                 used=used.__contains__,
             )
+    for path in recipe.data.lists.files if isinstance(recipe, MixtureRecipeCfg) else ():
+        reports[path] = validate(path, sample_rate=model.sample_rate)
     hours: dict[str, float] = defaultdict(float)
     for report in reports.values():
         for key, value in report.hours.items():
