@@ -29,7 +29,7 @@ class Survey:
 
     Attributes:
         reports: on the rows that the run uses, by manifest; none where all that is made of them
-            lies ready.
+            lies ready, and none of lists of mixtures, whose files are read when they are heard.
         seconds: of audio that is still to be decoded or made into clips [s].
         needs: what will be written, where, and how much of it [GB].
     """
@@ -48,7 +48,7 @@ class Survey:
             if n := len(report.warnings):
                 told.append(f"data: {n} warnings; sepaudio prepare check {path} shows them")
         if not self.reports:
-            told.append("data: ready, made of the same recordings before")
+            told.append("data: nothing to prepare")
         for what, folder, gigabytes in self.needs:
             told.append(f"disk: {gigabytes:.3f} GB for {what} in {folder}")
         return told
@@ -102,8 +102,6 @@ def survey(recipe: AnyRecipe, model: Any, folder: Path) -> Survey:
                 refused_speakers=mixed.refused_speakers,
                 used=used.__contains__,
             )
-    for path in recipe.data.lists.files if isinstance(recipe, MixtureRecipeCfg) else ():
-        reports[path] = validate(path, sample_rate=model.sample_rate)
     hours: dict[str, float] = defaultdict(float)
     for report in reports.values():
         for key, value in report.hours.items():
