@@ -167,6 +167,8 @@ def test_a_front_end_made_before_is_kept(rows, tmp_path):
     more = [f"speaker={tmp_path / 'ivector'}", "model={speaker: null}"]
     model = hub.load(train(path, more, output=tmp_path / "run", quiet=True))
     assert fingerprint(model.speaker) == fingerprint(speaker)
+    config = hub.read_config(tmp_path / "run" / "model")
+    assert config["recipe"]["speaker"] == "ivector" and str(tmp_path) not in str(config)
     with pytest.raises(ValueError, match=r"embedding=5: expected speaker.size=4"):
         train(path, [more[0], "model={embedding: 5, speaker: null}"], output=tmp_path / "no")
     with pytest.raises(ValueError, match="expected a folder of `sepaudio prepare ivector`"):

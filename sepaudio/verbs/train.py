@@ -61,12 +61,15 @@ def train(
 
 def describe(cfg: recipes.AnyRecipe, names: Sequence[str]) -> dict[str, object]:
     """What config.json says of a run beside the model itself and what was measured."""
+    named: dict[str, object] = {"data": _without_paths(cfg)}
+    if isinstance(cfg, recipes.MixtureRecipeCfg):
+        named["speaker"] = Path(cfg.speaker).name
     return {
         "architecture": cfg.architecture,
         "license": cfg.license,
         "trained_on": list(names),
         "seed": cfg.seed,
-        "recipe": json.loads(json.dumps(asdict(cfg))) | {"data": _without_paths(cfg)},
+        "recipe": json.loads(json.dumps(asdict(cfg))) | named,
         "versions": {
             "python": platform.python_version(),
             **{name: version(name) for name in ("torch", "numpy", "pytorch-lightning", "soxr")},
