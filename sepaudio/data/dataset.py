@@ -125,6 +125,8 @@ class ListedMixtures(Dataset[Example]):
 class Shuffled:
     """The mixtures of a list without end, in the place of a `Mixer`: an order for every epoch."""
 
+    shelves = ()  # files are read where they lie
+
     def __init__(self, listed: ListedMixtures):
         self.listed = listed
         self._last: tuple[tuple[int, int], NDArray[np.int64]] | None = None

@@ -20,6 +20,8 @@ from . import recipe as recipes
 from .lists import about, listed
 from .loop import Draw, Objective, Validate, run
 from .recipe import MixtureRecipeCfg
+from .start import held
+from .survey import say_left_out
 
 Batch = dict[str, Tensor]
 Source: TypeAlias = Mixer | Shuffled  # item(seed, epoch, index) -> Example
@@ -34,12 +36,14 @@ class TrainedOnMixtures:
         names: of the collections that were heard.
         fingerprint: of the recordings.
         valid: loss on the validation mixtures [dB].
+        left_out: how many recordings could not be read.
     """
 
     model: nn.Module
     names: tuple[str, ...]
     fingerprint: str
     valid: float
+    left_out: int
 
 
 def batch_at(mixer: Source, batch: int, seed: int) -> Draw:
@@ -136,14 +140,8 @@ def with_speaker(model: Any, folder: str | Path) -> nn.Module:
     return made
 
 
-def mixers(cfg: MixtureRecipeCfg, model: Any) -> tuple[Source, Source]:
-    """What a recipe trains on, and what it is judged on.
-
-    Raises:
-        ValueError: rate or number of sources are not the model's, or the data do not suffice.
-    """
-    if cfg.data.lists.files:
-        return listed(cfg, model)
+def check_fit(cfg: MixtureRecipeCfg, model: Any) -> None:
+    """Refuse mixtures whose rate or number of sources is not the model's."""
     mixing = cfg.data.mixing
     if mixing.sample_rate != model.sample_rate:
         raise ValueError(
@@ -155,10 +153,21 @@ def mixers(cfg: MixtureRecipeCfg, model: Any) -> tuple[Source, Source]:
         raise ValueError(
             f"data.mixing.n_src={list(mixing.n_src)}: expected the model's, [{n}, {n}]"
         )
+
+
+def mixers(cfg: MixtureRecipeCfg, model: Any) -> tuple[Source, Source]:
+    """What a recipe trains on, and what it is judged on.
+
+    Raises:
+        ValueError: rate or number of sources are not the model's, or the data do not suffice.
+    """
+    if cfg.data.lists.files:
+        return listed(cfg, model)
+    check_fit(cfg, model)
     data = cfg.data
     return (
-        load(mixing, data.manifests, "train", data.shelf),
-        load(mixing, data.manifests, "valid", data.shelf),
+        load(data.mixing, data.manifests, "train", data.shelf, data.on_bad),
+        load(data.mixing, data.manifests, "valid", data.shelf, data.on_bad),
     )
 
 
@@ -263,6 +272,10 @@ def fit(
     if cfg.speaker:
         model = with_speaker(model, cfg.speaker)
     train, valid = mixers(cfg, model)
+    shelves = [s for mixer in (train, valid) for s in mixer.shelves]
+    left_out = [text for shelf in shelves for text in shelf.left_out]
+    if not quiet:
+        say_left_out(left_out)
     objective = objective_of(model, cfg)
     validate = judge(valid, objective, cfg.data.valid_items, cfg.optim.batch)
     best: Any = run(
@@ -274,21 +287,30 @@ def fit(
         folder=folder,
         resolved=recipes.to_yaml(cfg),
         validate=validate,
+        frozen=cfg.freeze,
         workers=cfg.data.workers,
         quiet=quiet,
     )
-    fit_level(best, valid, cfg.data.valid_items, cfg.optim.batch)
-    if presence := getattr(best.cfg, "presence", 0.0):
-        mixing = replace(cfg.data.mixing, seconds=presence, absent=0.5)
-        half = load(mixing, cfg.data.manifests, "valid", cfg.data.shelf)
-        fit_presence(best, half, 8 * cfg.data.valid_items, cfg.optim.batch)
-    return TrainedOnMixtures(best, *_heard(train), validate(best))
+    _fit_rest(best, valid, cfg)
+    return TrainedOnMixtures(best, *_heard(train), validate(best), len(left_out))
 
 
 def _heard(train: Source) -> tuple[tuple[str, ...], str]:
     """Names of what was trained on, and its fingerprint."""
     if isinstance(train, Shuffled):
         return about(train.listed.rows)
-    shelves = [train.speech, train.rooms, *train.beds.values()]
-    rows = [row for shelf in shelves if shelf for row in shelf.rows]
+    rows = [row for shelf in train.shelves for row in shelf.rows]
     return tuple(sorted({row.origin for row in rows})), manifest.fingerprint(rows)
+
+
+def _fit_rest(model: Any, valid: Source, cfg: MixtureRecipeCfg) -> None:
+    """What no gradient finds, measured on the valid split, but for parts that are frozen."""
+    data, batch = cfg.data, cfg.optim.batch
+    decoder = [f"decoder.{name}" for name in model.decoder.state_dict()]
+    if not any(held(name, cfg.freeze) for name in decoder):
+        fit_level(model, valid, data.valid_items, batch)
+    presence = getattr(model.cfg, "presence", 0.0)
+    if presence and not held("evidence", cfg.freeze):
+        mixing = replace(data.mixing, seconds=presence, absent=0.5)
+        half = load(mixing, data.manifests, "valid", data.shelf, data.on_bad)
+        fit_presence(model, half, 8 * data.valid_items, batch)

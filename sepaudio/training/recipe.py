@@ -11,9 +11,10 @@ from typing import Any
 
 import yaml
 
-from .. import registry
+from .. import hub, registry
 from ..data.augment import AugmentCfg
 from ..data.mixing import MixingCfg
+from ..data.shelf import check_on_bad
 from ..losses import LOSSES
 
 
@@ -41,6 +42,7 @@ class DataCfg:
         items: augmented clips in the bank.
         item_seconds: length of each [s].
         machines: share of noise that is simulated wind, machines and engines.
+        on_bad: "stop" at a recording that cannot be read, or "skip" it.
         processes: that make the bank.
         mix: what lies under what.
         augment: what every class goes through.
@@ -53,10 +55,14 @@ class DataCfg:
     items: int = 30000
     item_seconds: float = 4.0
     machines: float = 0.08
+    on_bad: str = "stop"
     processes: int = 2
     mix: MixCfg = field(default_factory=MixCfg)
     augment: AugmentCfg = field(default_factory=AugmentCfg)
     held_out: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_on_bad(self.on_bad)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +130,10 @@ class RecipeCfg:
 
     Attributes:
         architecture: a registered name.
-        model: values of its cfg that differ, such as {"dropout": 0.0}.
+        model: values of its cfg that differ, such as {"dropout": 0.0}; with `init`, of that one's.
+        init: weights to start from, see `start.Start`: a name of those that ship, or a model
+            folder, relative to the working folder.
+        freeze: parts that keep their weights, such as "stem" or "stem.0".
         data: see `DataCfg`.
         optim: see `OptimCfg`.
         seed: of every draw.
@@ -133,6 +142,8 @@ class RecipeCfg:
 
     architecture: str
     model: dict[str, Any] = field(default_factory=dict)
+    init: str = ""
+    freeze: tuple[str, ...] = ()
     data: DataCfg = field(default_factory=DataCfg)
     optim: OptimCfg = field(default_factory=OptimCfg)
     seed: int = 0
@@ -173,6 +184,7 @@ class SpeakersCfg:
         lists: see `ListsCfg`.
         shelf: folder of the decoded recordings, made when it is not there; relative to the
             working folder.
+        on_bad: "stop" at a recording that cannot be read, or "skip" it.
         valid_items: mixtures of the valid split that validation hears, always the same.
         workers: processes that mix ahead.
     """
@@ -181,10 +193,12 @@ class SpeakersCfg:
     mixing: MixingCfg = field(default_factory=MixingCfg)
     lists: ListsCfg = field(default_factory=ListsCfg)
     shelf: str = "runs/shelf"
+    on_bad: str = "stop"
     valid_items: int = 100
     workers: int = 0
 
     def __post_init__(self) -> None:
+        check_on_bad(self.on_bad)
         if self.manifests and self.lists.files:
             raise ValueError(
                 f"manifests={list(self.manifests)} and lists.files={list(self.lists.files)}: "
@@ -198,7 +212,9 @@ class MixtureRecipeCfg:
 
     Attributes:
         architecture: a registered name.
-        model: values of its cfg that differ.
+        model: values of its cfg that differ; with `init`, of that one's.
+        init: weights to start from, as in `RecipeCfg`.
+        freeze: parts that keep their weights, such as "tcn" or "encoder".
         speaker: folder of the front-end that an extractor hears enrollments by, such as one of
             `sepaudio prepare ivector`, relative to the working folder; "" where it is in `model`.
         data: see `SpeakersCfg`.
@@ -213,6 +229,8 @@ class MixtureRecipeCfg:
 
     architecture: str
     model: dict[str, Any] = field(default_factory=dict)
+    init: str = ""
+    freeze: tuple[str, ...] = ()
     speaker: str = ""
     data: SpeakersCfg = field(default_factory=SpeakersCfg)
     optim: OptimCfg = field(default_factory=OptimCfg)
@@ -259,7 +277,7 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> AnyRecipe:
         recipe: AnyRecipe = kind(**{**values, "model": _changed(values["model"], inner)})
     except (ArgumentError, TypeError, yaml.YAMLError) as error:
         raise ValueError(f"{path}: {error}") from error
-    registry.config(recipe.architecture, **recipe.model)  # names the key that is wrong
+    model_cfg(recipe)  # names the key that is wrong
     return _anchored(recipe, path.parent)
 
 
@@ -276,6 +294,27 @@ def _kind(path: Path, overrides: Sequence[str]) -> type[AnyRecipe]:
             named[key] = value
     cfg = registry.config(str(named.get("architecture", "")))
     return RecipeCfg if hasattr(cfg, "labels") else MixtureRecipeCfg
+
+
+def model_cfg(recipe: AnyRecipe) -> Any:
+    """The cfg of the model that a recipe trains.
+
+    Raises:
+        ValueError: a key of `model` is wrong, or `init` is of another architecture.
+    """
+    named = registry.config(recipe.architecture)
+    if not recipe.init:
+        return registry.changed(named, recipe.model)
+    about = hub.about(recipe.init)
+    theirs = registry.from_dict(about["cfg"])
+    architecture = about.get("architecture", recipe.architecture)
+    if architecture != recipe.architecture or type(theirs) is not type(named):
+        what = about.get("architecture") or type(theirs).__name__
+        raise ValueError(
+            f"init={recipe.init} is of architecture {what}: expected {recipe.architecture}, as the "
+            "recipe says; change its `architecture`, or start from other weights"
+        )
+    return registry.changed(theirs, recipe.model)
 
 
 def _changed(model: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
@@ -306,8 +345,9 @@ def _anchored(recipe: AnyRecipe, folder: Path) -> AnyRecipe:
 
 
 def to_yaml(recipe: AnyRecipe) -> str:
-    """The resolved recipe, every value written out."""
-    return yaml.safe_dump(_plain(asdict(recipe)), sort_keys=False)
+    """The resolved recipe, every value written out, and which weights `init` meant."""
+    text = yaml.safe_dump(_plain(asdict(recipe)), sort_keys=False)
+    return text + (f"# init: {hub.about(recipe.init)['sha256']}\n" if recipe.init else "")
 
 
 def _plain(value: Any) -> Any:
