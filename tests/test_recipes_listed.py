@@ -14,6 +14,7 @@ import trees
 from sepaudio import cli, hub
 from sepaudio.data import mixtures
 from sepaudio.frontends import fingerprint
+from sepaudio.verbs.results import fill
 
 ROOT = Path(__file__).parent.parent
 TINY = [
@@ -150,5 +151,18 @@ def test_wsj0_2mix_extr(folder, monkeypatch):
 def test_what_is_missing_is_told(folder, monkeypatch):
     with pytest.raises(SystemExit, match="no trained model in runs/wsj0_2mix: expected"):
         call(monkeypatch, "python", "recipes/wsj0_2mix/evaluate.py")
-    with pytest.raises(ValueError, match=r"train.csv does not exist: expected a list of mixtures"):
+    with pytest.raises(ValueError, match=r"lists/train.csv cannot be read"):
         call(monkeypatch, "python", "recipes/wsj0_2mix/train.py")
+
+
+def test_a_block_of_results_is_replaced_and_the_rest_kept(tmp_path):
+    path = tmp_path / "README.md"
+    path.write_text("before\n<!-- results -->\n\nold\n\n<!-- end results -->\nafter\n")
+    for text in ("new | table\n\n", "newer"):
+        fill(path, text)
+        block = f"<!-- results -->\n\n{text.strip()}\n\n<!-- end results -->"
+        assert path.read_text() == f"before\n{block}\nafter\n"
+    path.write_text("no marks")
+    with pytest.raises(ValueError, match=r"README.md: expected <!-- results -->"):
+        fill(path, "text")
+    assert path.read_text() == "no marks"

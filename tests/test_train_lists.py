@@ -14,7 +14,7 @@ from sepaudio.data.mixtures import Mixture, Part
 from sepaudio.frontends import fingerprint
 from sepaudio.training import recipe as recipes
 from sepaudio.training.mixtures import batch_at, extraction, mixers, separation
-from sepaudio.verbs.train import train
+from sepaudio.verbs.train import rehearse, train
 
 RATE = 1000
 RECIPE = """
@@ -165,8 +165,12 @@ def test_a_front_end_made_before_is_kept(rows, tmp_path):
     speaker = registry.build(registry.config("tsenet_ivector_test").speaker)
     hub.save(speaker, tmp_path / "ivector", card="")
     more = [f"speaker={tmp_path / 'ivector'}", "model={speaker: null}"]
+    told = "\n".join(rehearse(path, more, output=tmp_path / "run"))
+    assert "for 3 steps" in told and not (tmp_path / "run").exists()
     model = hub.load(train(path, more, output=tmp_path / "run", quiet=True))
     assert fingerprint(model.speaker) == fingerprint(speaker)
+    config = hub.read_config(tmp_path / "run" / "model")
+    assert config["recipe"]["speaker"] == "ivector" and str(tmp_path) not in str(config)
     with pytest.raises(ValueError, match=r"embedding=5: expected speaker.size=4"):
         train(path, [more[0], "model={embedding: 5, speaker: null}"], output=tmp_path / "no")
     with pytest.raises(ValueError, match="expected a folder of `sepaudio prepare ivector`"):

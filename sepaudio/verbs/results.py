@@ -50,9 +50,8 @@ def described(model: Any, folder: str | Path) -> str:
 
 
 def machine(model: Any) -> str:
-    """What a model was measured on, as a sentence."""
-    device = next(model.parameters()).device.type
-    python = platform.python_version()
+    """A sentence on what a model is measured with: its device, this machine, versions."""
+    device, python = next(model.parameters()).device.type, platform.python_version()
     return (
         f"Measured on {device} ({platform.machine()}, Python {python}, torch {version('torch')})."
     )

@@ -123,6 +123,8 @@ def describe(
 ) -> dict[str, object]:
     """What config.json says of a run beside the model itself and what was measured."""
     named = {"data": _without_paths(cfg), **({"init": start.name} if start else {})}
+    if isinstance(cfg, recipes.MixtureRecipeCfg):
+        named["speaker"] = Path(cfg.speaker).name
     return {
         "architecture": cfg.architecture,
         "license": cfg.license,
