@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import ctypes
 import glob
+import hashlib
 import json
 import os
 import re
@@ -28,6 +29,7 @@ __all__ = [
     "kind",
     "look",
     "name",
+    "sha256",
     "stdin",
 ]
 
@@ -219,6 +221,15 @@ def name(path: str | os.PathLike[str]) -> str:
     """A file's name for messages, printable whatever its bytes are."""
     text = os.fspath(path)
     return "<stdin>" if text == "-" else text.encode("utf-8", "backslashreplace").decode()
+
+
+def sha256(path: str | os.PathLike[str]) -> str:
+    """The digest of a file's content, as `sha256sum` prints it."""
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 _stdin: tuple[Any, Path] | None = None  # what was read, and the copy

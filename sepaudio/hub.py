@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from . import registry
-from .files import atomic, atomic_folder, atomic_json, look
+from .files import atomic, atomic_folder, atomic_json, look, sha256
 from .frontends import Embedding
 
 FORMAT = 1
@@ -80,7 +80,7 @@ def load(
         if parts and not untrained:
             raise ValueError(
                 f"{folder}: {', '.join(parts)} not trained yet: expected a trained model; "
-                "train it first, from sepaudio.load(folder, untrained=True)"
+                "train it first, with `sepaudio train RECIPE --init` and this folder"
             )
         model = registry.build(registry.from_dict(config["cfg"]))
         try:
@@ -185,6 +185,17 @@ def ship(folder: str | Path, root: str | Path, name: str, *, card: str, about: s
     known = json.loads(index.read_text()) if index.exists() else {}
     entry = {key: config[key] for key in ("architecture", "labels", "license")}
     atomic_json(index, {**known, name: {**entry, "about": about}})
+
+
+def about(name_or_folder: str | Path) -> dict[str, Any]:
+    """config.json of shipped weights or of a model folder, and the "sha256" of its weights.
+
+    Raises:
+        ValueError: no such weights, or the folder is not a model's.
+    """
+    with _folder(name_or_folder) as folder:
+        look(folder / "model.safetensors")
+        return {**read_config(folder), "sha256": sha256(folder / "model.safetensors")}
 
 
 def read_config(folder: str | Path) -> dict[str, Any]:

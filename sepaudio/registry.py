@@ -49,7 +49,7 @@ def config(name: str, **changes: Any) -> Any:
     _import_models()
     if name not in _cfg_of:
         raise ValueError(unknown("model", name, names()))
-    return _changed(_cfg_of[name], changes)
+    return changed(_cfg_of[name], changes)
 
 
 def create(name: str, **changes: Any) -> nn.Module:
@@ -116,14 +116,18 @@ def _check_key(key: str, cfg_type: type) -> None:
         raise ValueError(unknown(f"{cfg_type.__name__} value", key, known))
 
 
-def _changed(cfg: Any, changes: dict[str, Any]) -> Any:
-    """A cfg with some values changed, those of cfgs inside it by a dict of theirs."""
+def changed(cfg: Any, changes: dict[str, Any]) -> Any:
+    """A cfg with some values changed, those of cfgs inside it by a dict of theirs.
+
+    Raises:
+        ValueError: the cfg has no such value.
+    """
     hints, new = get_type_hints(type(cfg)), {}
     for key, value in changes.items():
         _check_key(key, type(cfg))
         now = getattr(cfg, key)
         if is_dataclass(now) and isinstance(value, dict) and _is(now, value):
-            new[key] = _changed(now, _untyped(value))
+            new[key] = changed(now, _untyped(value))
         else:
             new[key] = _revive(hints[key], value)
     return replace(cfg, **new)

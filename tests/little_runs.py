@@ -23,9 +23,13 @@ def draw(step, part, parts):
     return x[part::parts], labels[part::parts]
 
 
-def fit(folder, cfg=CFG, draw=draw, validate=None, workers=0, dropout=0.1):
+def fresh(dropout=0.1):
     torch.manual_seed(0)
-    model = registry.create("swishnet_test", dropout=dropout)
+    return registry.create("swishnet_test", dropout=dropout)
+
+
+def fit(folder, cfg=CFG, draw=draw, validate=None, workers=0, dropout=0.1, frozen=(), paced=None):
+    model = fresh(dropout)
     return run(
         model,
         draw,
@@ -35,7 +39,9 @@ def fit(folder, cfg=CFG, draw=draw, validate=None, workers=0, dropout=0.1):
         folder=Path(folder),
         resolved=repr(cfg),
         validate=validate,
+        frozen=frozen,
         workers=workers,
+        paced=paced,
         quiet=True,
     )
 
@@ -45,6 +51,7 @@ def figure(model):
     return float(cross_entropy(0.0)(model, draw(1000, 0, 1)))
 
 
+FROZEN = ("stem.1", "trunk.0.short")
 HARD = replace(
     CFG, accumulate=2, schedule="plateau", valid_every=3, patience=1, keep_best=2, ema=0.9
 )
@@ -58,4 +65,4 @@ def until_killed(folder, where):
             os.kill(os.getpid(), signal.SIGKILL)
         return draw(step, part, parts)
 
-    fit(folder, HARD, deadly, figure)
+    fit(folder, HARD, deadly, figure, frozen=FROZEN)

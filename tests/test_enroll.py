@@ -34,7 +34,7 @@ def folder(tmp_path_factory):
     io.write(folder / "silence.wav", np.zeros(RATE, np.float32), RATE)
     io.write(folder / "short.wav", voice(0.2).numpy(), RATE)
     (folder / "manifest.csv").write_text("\n".join(rows) + "\n")
-    cfg = read_overrides(VALUES)
+    cfg = read_overrides(VALUES, PrepareCfg)
     prepare_ivector([folder / "manifest.csv"], folder / "speaker", cfg, quiet=True)
     return folder
 
@@ -85,7 +85,7 @@ def test_preparing_needs_a_manifest(capfd, tmp_path):
     assert code == 2
     assert "manifests" in err
     with pytest.raises(ValueError, match="'rank': expected key=value"):
-        read_overrides(["rank"])
+        read_overrides(["rank"], PrepareCfg)
 
 
 def test_an_interrupted_run_leaves_nothing(folder, tmp_path, monkeypatch):

@@ -7,17 +7,26 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
-from little_runs import CFG, HARD, figure, fit, until_killed
+from little_runs import CFG, FROZEN, HARD, draw, figure, fit, fresh, until_killed
 
+from sepaudio.training import loop
+from sepaudio.training.loop import PACED
 from sepaudio.training.recipe import OptimCfg
+from sepaudio.training.start import held
 
 
 def same(a, b):
     pairs = zip(a.state_dict().values(), b.state_dict().values(), strict=True)
     return all(torch.equal(x, y) for x, y in pairs)
+
+
+def untouched(one, two):
+    """Names under which two states are equal to the last bit."""
+    return {name for name in one if torch.equal(one[name], two[name])}
 
 
 def test_parts_of_a_batch_add_up_to_it(tmp_path):
@@ -82,7 +91,7 @@ KILLS = [(0, 0), (1, 1), (2, 0), (3, 1), (5, 0), (6, 1), (7, 0), (8, 1), (10, 0)
 @pytest.mark.parametrize("save_every", [0.0, 1000.0])
 def test_a_run_killed_ten_times_gives_the_same_weights(tmp_path, save_every):
     """Optimiser, plateau, average, best weights and every draw, to the last bit."""
-    whole = fit(tmp_path / "whole", HARD, validate=figure)
+    whole = fit(tmp_path / "whole", HARD, validate=figure, frozen=FROZEN)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["sepaudio.training.classify", "sepaudio.training.loop"])
     kills = KILLS if save_every == 0.0 else KILLS[:2]  # without a save each starts anew
@@ -91,16 +100,16 @@ def test_a_run_killed_ten_times_gives_the_same_weights(tmp_path, save_every):
         process.start()
         process.join()
         assert process.exitcode == -signal.SIGKILL
-    assert same(fit(tmp_path / "killed", HARD, validate=figure), whole)
+    assert same(fit(tmp_path / "killed", HARD, validate=figure, frozen=FROZEN), whole)
 
 
 SCRIPT = """
 import sys
 sys.path.insert(0, {tests!r})
 import torch
-from little_runs import CFG, fit
+from little_runs import CFG, FROZEN, fit
 from dataclasses import replace
-model = fit({folder!r}, replace(CFG, ema=0.0), dropout=0.0)
+model = fit({folder!r}, replace(CFG, ema=0.0), dropout=0.0, frozen=FROZEN)
 torch.save(model.state_dict(), {folder!r} + f"/final_{{__import__('os').environ['RANK']}}.pt")
 """
 
@@ -122,7 +131,56 @@ def test_two_processes_learn_as_one(tmp_path):
     )
     assert done.returncode == 0, done.stderr[-3000:]
     states = [torch.load(folder / f"final_{rank}.pt") for rank in (0, 1)]
-    one = fit(tmp_path / "one", replace(CFG, ema=0.0), dropout=0.0).state_dict()
+    one = fit(tmp_path / "one", replace(CFG, ema=0.0), dropout=0.0, frozen=FROZEN).state_dict()
+    still = [*FROZEN, "standardize"]
+    assert untouched(one, fresh().state_dict()) == {name for name in one if held(name, still)}
     for key, value in one.items():
         assert torch.equal(states[0][key], states[1][key])
         assert (states[0][key] - value).abs().max() < 1e-3 * value.abs().max() + 1e-5
+
+
+@pytest.mark.parametrize("part", ["last.ckpt", "best"])
+@pytest.mark.parametrize("fault", [OSError(28, "No space left on device"), RuntimeError("short")])
+def test_a_full_disk_leaves_the_last_checkpoint(tmp_path, monkeypatch, part, fault):
+    """Half of the third checkpoint fits; the run ends, keeps the second, and goes on from it."""
+    whole = fit(tmp_path / "whole", HARD, validate=figure)
+    right, calls, before = torch.save, [], {}
+
+    def full(what, where, *more, **options):
+        best = isinstance(where, Path)
+        calls.extend([best] if best == (part == "best") else [])
+        if len(calls) < 3:
+            return right(what, where, *more, **options)
+        before.update((f, f.read_bytes()) for f in (tmp_path / "run").rglob("*.ckpt"))
+        if best:
+            where.write_bytes(b"half")
+        raise fault
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OSError, match=r"cannot be written \(.*what was saved before is kept"):
+        fit(tmp_path / "run", HARD, validate=figure)
+    monkeypatch.undo()
+    assert len(before) == 1
+    assert all(file.read_bytes() == content for file, content in before.items())
+    assert not list((tmp_path / "run").rglob("*.new"))
+    done = torch.load(tmp_path / "run" / "last.ckpt", weights_only=False)["run"][0]
+    assert done == {"last.ckpt": 2, "best": 8}[part]
+    assert same(fit(tmp_path / "run", HARD, validate=figure), whole)
+
+
+def test_the_pace_is_told_once_and_leaves_out_what_is_rare(tmp_path, monkeypatch):
+    """By a clock on which a step takes 2 s, the first one 50 s more, and a validation 100 s."""
+    now, told = [0.0], []
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    def drawn(step, part, parts):
+        now[0] += 2.0 if step else 52.0
+        return draw(step, part, parts)
+
+    def validate(model):
+        now[0] += 100.0
+        return 0.0
+
+    cfg = replace(CFG, steps=PACED + 3, valid_every=4)
+    fit(tmp_path, cfg, drawn, validate, paced=lambda *figures: told.append(figures))
+    assert told == [(2.0, 3)]

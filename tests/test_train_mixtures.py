@@ -1,14 +1,21 @@
 """Training of separators and extractors on mixtures drawn from a manifest of speakers."""
 
 import math
+import re
+import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from sepaudio import hub, io, registry
+from sepaudio.cli import main
+from sepaudio.data import manifest
 from sepaudio.data.mixing import load
+from sepaudio.files import sha256
 from sepaudio.training import recipe as recipes
 from sepaudio.training.mixtures import (
     batch_at,
@@ -19,6 +26,7 @@ from sepaudio.training.mixtures import (
     separation,
     told_apart,
 )
+from sepaudio.training.start import held
 from sepaudio.verbs.train import train
 
 RATE = 1000
@@ -107,6 +115,42 @@ def test_a_killed_run_goes_on_to_the_same_weights(folder, tmp_path, monkeypatch)
         hub.load(whole).state_dict().values(), hub.load(again).state_dict().values(), strict=True
     )
     assert all(torch.equal(a, b) for a, b in pairs)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "parts"),
+    [("mitas_test", ["tcn", "encoder"]), ("tsenet_test", ["speaker", "tcn", "decoder"])],
+)
+def test_a_run_goes_on_from_trained_weights(folder, tmp_path, architecture, parts):
+    """Frozen parts are what they were; without a step to speak of, so is the rest."""
+    path = recipe_of(folder, tmp_path, architecture)
+    first = train(path, ["license=CC-BY-SA-4.0"], output=tmp_path / "first", quiet=True)
+    more = ["optim.steps=2", "optim.lr=1e-9", "optim.weight_decay=0"]
+    made = train(path, more, init=first, freeze=parts, output=tmp_path / "second", quiet=True)
+    old, new = hub.load(first).state_dict(), hub.load(made).state_dict()
+    for name, value in new.items():
+        if held(name, parts):
+            assert torch.equal(value, old[name])
+        elif not name.startswith("decoder"):  # its level is fitted anew
+            assert torch.allclose(value, old[name], atol=1e-7)
+    config = hub.read_config(made)
+    assert config["init"] == {
+        "name": "first/model",
+        "sha256": sha256(first / "model.safetensors"),
+        "license": "CC-BY-SA-4.0",
+        "new": [],
+        "trained_on": ["hum"],
+    }
+    assert "is share-alike" in (made / "README.md").read_text()
+
+
+def test_a_start_with_other_shapes_is_refused(folder, tmp_path):
+    path = recipe_of(folder, tmp_path, "mitas_test")
+    first = train(path, ["optim.steps=1"], output=tmp_path / "first", quiet=True)
+    with pytest.raises(ValueError, match=r"tcn.* is \[.*\] there, but \[.*leave tcn out"):
+        train(path, ["model={tcn: {hidden: 5}}"], init=first, output=tmp_path / "2", quiet=True)
+    with pytest.raises(ValueError, match=r"is absent there, but .* leave tcn out of the recipe's"):
+        train(path, ["model={tcn: {sharing: none}}"], init=first, output=tmp_path / "2", quiet=True)
 
 
 def test_workers_and_parts_draw_the_same_mixtures(folder, tmp_path):
@@ -213,3 +257,92 @@ def test_estimates_are_made_as_loud_as_their_sources(folder, tmp_path, architect
     first = fit_level(model, valid, 6, 4)
     assert first != 1
     assert fit_level(model, valid, 6, 4) == pytest.approx(1, abs=1e-4)
+
+
+def damaged(folder, tmp_path):
+    """The speakers once more, and three takes of the first one that cannot be used."""
+    x = np.full(2 * RATE, 0.1, np.float32)
+    x[RATE] = np.nan
+    soundfile.write(tmp_path / "nan.wav", x, RATE, subtype="FLOAT")
+    (tmp_path / "text.wav").write_text("no audio at all")
+    rows = manifest.read(folder / "manifest.csv")
+    bad = [replace(rows[0], path=tmp_path / name) for name in ("nan.wav", "text.wav", "gone.wav")]
+    manifest.write(tmp_path / "damaged.csv", [*rows[:2], *bad, *rows[2:]])
+    return f"data.manifests=[{tmp_path / 'damaged.csv'}]"
+
+
+def test_bad_recordings_stop_a_run_before_it_starts(folder, tmp_path):
+    more = [damaged(folder, tmp_path)]
+    path = recipe_of(folder, tmp_path, "mitas_test")
+    with pytest.raises(ValueError, match="2 rows cannot be used") as error:
+        train(path, more, output=tmp_path / "run", quiet=True)
+    for text in ("line 5 (text.wav)", "is text", "line 6 (gone.wav)", "data.on_bad=skip"):
+        assert text in str(error.value)
+    assert not (tmp_path / "run").exists()
+    for name in ("text.wav", "gone.wav"):
+        io.write(tmp_path / name, np.full(RATE, 0.1, np.float32), RATE)
+    with pytest.raises(ValueError, match=r"nan.wav the sample at 1 s is nan: .* on_bad=skip"):
+        train(path, more, output=tmp_path / "run", quiet=True)
+    with pytest.raises(ValueError, match="on_bad='go': expected one of stop, skip"):
+        train(path, ["data.on_bad=go"], quiet=True)
+
+
+def test_bad_recordings_are_left_out_and_named(folder, tmp_path, capfd):
+    """Then the run is the one without them, also when it finds its shelf."""
+    path = recipe_of(folder, tmp_path, "mitas_test")
+    clean = train(path, [f"data.shelf={tmp_path / 'clean'}"], output=tmp_path / "0", quiet=True)
+    more = [damaged(folder, tmp_path), "data.on_bad=skip"]
+    for name in ("1", "2"):
+        made = train(path, more, output=tmp_path / name)
+        err = capfd.readouterr().err
+        assert "data: 3 recordings are left out:" in err
+        for text in ("nan.wav the sample at 1 s", "text.wav is text", "gone.wav does not exist"):
+            assert text in err
+        config = hub.read_config(made)
+        assert config["left_out"] == 3
+        assert config["data_fingerprint"] == hub.read_config(clean)["data_fingerprint"]
+        pairs = zip(hub.load(clean).parameters(), hub.load(made).parameters(), strict=True)
+        assert all(torch.equal(a, b) for a, b in pairs)
+    with pytest.raises(ValueError, match="rows cannot be used"):  # the shelf is no longer whole
+        train(path, more[:1], output=tmp_path / "3", quiet=True)
+
+
+def test_a_dry_run_tells_data_disk_and_time_and_leaves_nothing(folder, tmp_path, capfd):
+    path = recipe_of(folder, tmp_path, "tsenet_test")
+    before = sorted(tmp_path.rglob("*"))
+    call = ["train", path, "--dry-run", "-o", tmp_path / "run", "optim.steps=5000"]
+    with pytest.raises(SystemExit) as stop:
+        main([str(part) for part in call])
+    assert stop.value.code == 0
+    out = capfd.readouterr().out
+    assert f"data: {folder / 'manifest.csv'}: 16 rows, 0.01 h of audio" in out
+    assert f"disk: 0.000 GB for decoded recordings in {tmp_path / 'shelf'}" in out
+    assert f"for checkpoints in {tmp_path / 'run'}" in out
+    assert re.search(r"time: about \d+ s to prepare the data", out)
+    assert re.search(r"time: about [\d.]+ (s|min|h) for 5000 steps \([\d.]+ s each", out)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_what_lies_ready_is_not_looked_at_again(folder, tmp_path, capfd, monkeypatch):
+    path = recipe_of(folder, tmp_path, "mitas_test")
+    train(path, ["optim.steps=1"], output=tmp_path / "run", quiet=True)
+    monkeypatch.setattr(io, "info", None)
+    train(path, ["optim.steps=2"], output=tmp_path / "2")
+    err = capfd.readouterr().err
+    assert "data: nothing to prepare" in err
+    assert "time:" not in err  # two steps are too few to measure
+
+
+def test_a_run_that_the_disk_cannot_hold_does_not_start(folder, tmp_path, monkeypatch):
+    path = recipe_of(folder, tmp_path, "mitas_test")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
+    with pytest.raises(ValueError, match=r"GB free, and this run needs about 0.000 GB there"):
+        train(path, output=tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_longer_run_tells_how_long(folder, tmp_path, capfd):
+    path = recipe_of(folder, tmp_path, "mitas_test")
+    more = ["optim.steps=15", "optim.valid_every=0"]
+    train(path, more, output=tmp_path / "run")
+    assert re.search(r"time: about \d+ s for 3 steps \(", capfd.readouterr().err)

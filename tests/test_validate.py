@@ -8,6 +8,7 @@ import pytest
 import soundfile
 import trees
 
+from sepaudio.cli import main
 from sepaudio.data import manifest, mixtures
 from sepaudio.data.mixtures import Mixture, Part
 from sepaudio.data.validate import validate
@@ -63,6 +64,37 @@ def test_missing_and_doubled_files(tmp_path, rows):
     report = check(tmp_path, [*rows, rows[0], replace(rows[1], path=tmp_path / "no.wav")])
     assert "line 5 (ann.wav) is also line 2: remove one" in report.problems
     assert any("line 6 (no.wav)" in text and "does not exist" in text for text in report.problems)
+
+
+def test_lines_are_those_of_the_file(tmp_path, rows):
+    """Empty lines and values with a line break count, as editors count."""
+    check(tmp_path, rows)
+    head, one, two, three = (tmp_path / "m.csv").read_text().splitlines()
+    broken = one.replace("ann.wav,train", '"a\nb",train').replace("ann.wav", "no.wav")
+    (tmp_path / "m.csv").write_text("\n".join([head, "", two, three, broken, ""]))
+    (problem,) = validate(tmp_path / "m.csv").problems
+    assert problem.startswith("line 6 (no.wav): ")
+
+
+def test_every_row_that_makes_no_sense_is_named(tmp_path, rows):
+    check(tmp_path, rows)
+    head, one, two, three = (tmp_path / "m.csv").read_text().splitlines()
+    lines = [head, one.replace(",train", ",tran"), two, three.replace("3.0", "three")]
+    (tmp_path / "m.csv").write_text("\n".join(lines))
+    report = validate(tmp_path / "m.csv")
+    assert report.rows == 1
+    assert report.problems == [
+        "line 2: split='tran', expected train, valid, test",
+        "line 4: duration_s='three', expected a number of 0 or more",
+    ]
+
+
+def test_rows_that_are_not_used_are_not_looked_at(tmp_path, rows):
+    manifest.write(tmp_path / "m.csv", [*rows, replace(rows[2], path=tmp_path / "no.wav")])
+    assert validate(tmp_path / "m.csv", used=lambda row: row.split == "train").rows == 2
+    report = validate(tmp_path / "m.csv", used=lambda row: row.split == "test")
+    (problem,) = report.unreadable
+    assert "line 5 (no.wav)" in problem and str(tmp_path / "no.wav") in problem
 
 
 def test_nan_is_found_when_everything_is_read(tmp_path, rows):
@@ -122,6 +154,42 @@ def test_bad_mixtures_are_problems(tmp_path, row):
     for text, fault in faults.items():
         mixtures.write(tmp_path / "list.csv", [fault])
         (problem,) = validate(tmp_path / "list.csv").problems
-        assert problem.startswith("mixture 'm'") and text in problem
+        assert problem.startswith("line 2 (mixture 'm')") and text in problem
     mixtures.write(tmp_path / "list.csv", [good, replace(good, id="n", split="test")])
     assert len(validate(tmp_path / "list.csv").problems) == 2  # ann and bob in two splits
+
+
+def test_the_command_line_names_bad_rows(tmp_path, rows, row, capfd):
+    good, third = row
+    manifest.write(tmp_path / "m.csv", [*rows, replace(rows[1], path=tmp_path / "no.wav")])
+    mixtures.write(tmp_path / "list.csv", [good, replace(good, id="n", enrollments=(third,))])
+    paths = [str(tmp_path / name) for name in ("m.csv", "list.csv")]
+    with pytest.raises(SystemExit) as stop:
+        main(["prepare", "check", *paths, "sample_rate=16000"])
+    out = capfd.readouterr().out
+    assert stop.value.code == 1
+    assert f"{paths[0]}: line 5 (no.wav): {tmp_path / 'no.wav'} does not exist" in out
+    assert f"{paths[1]}: line 3 (mixture 'n'): target 'ann', but the enrollment is of 'eve'" in out
+    assert f"{paths[0]}: warning: line 2 (ann.wav) is 8000 Hz, 16000 Hz expected" in out
+    assert f"{paths[0]}: 4 rows, 0.00 h of audio, 0.000 GB at 16 bits, 1 problems" in out
+    manifest.write(tmp_path / "m.csv", rows)
+    with pytest.raises(SystemExit) as stop:
+        main(["prepare", "check", paths[0], "read_all=true", "-q"])
+    assert stop.value.code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [(["check", "m.csv", "rate=1"], "rate"), (["ivector", "m.csv"], "ivector needs -o")],
+)
+def test_the_command_line_refuses(arguments, match, capfd):
+    with pytest.raises(SystemExit) as stop:
+        main(["prepare", *arguments])
+    assert stop.value.code == 2
+    assert match in capfd.readouterr().err
+
+
+def test_names_of_many_may_be_in_two_splits(tmp_path, rows):
+    rows = [replace(rows[0], speaker="unknown_1"), replace(rows[2], speaker="unknown_1")]
+    assert len(check(tmp_path, rows).problems) == 1
+    assert check(tmp_path, rows, refused_speakers=["unknown"]).fine

@@ -37,7 +37,7 @@ def librispeech(root, subset="dev-clean", speakers=("84", "174"), seconds=(1.0, 
     ]
 
 
-def librimix_metadata(path, n_src=2, noise="tr/n1.wav", loud=1.0):
+def librimix_metadata(path, n_src=2, noise="tr/n1.wav", loud=1.0, subset="dev-clean"):
     """Rows of LibriMix's columns over the files of `librispeech`."""
     rows = []
     for i in range(3):
@@ -47,8 +47,28 @@ def librimix_metadata(path, n_src=2, noise="tr/n1.wav", loud=1.0):
             speaker = ("84", "174", "251")[k]
             name = f"{speaker}-9-{(i + k) % 3:04d}"
             ids.append(name)
-            line[f"source_{k + 1}_path"] = f"dev-clean/{speaker}/9/{name}.flac"
+            line[f"source_{k + 1}_path"] = f"{subset}/{speaker}/9/{name}.flac"
             line[f"source_{k + 1}_gain"] = loud * (0.4377082537050251 + 0.31 * k + 0.07 * i)
         more = {"noise_path": noise, "noise_gain": loud * 0.2912572627192476}
         rows.append({"mixture_ID": "_".join(ids), **line, **more})
     return table(path, rows)
+
+
+def wsj0(root, lists="mix_2_spk_{}.txt", enrolled=False):
+    """Speakers in the folders of WSJ0 under `root`, and lists of tr, cv and tt over them."""
+    for split, folder in (("tr", "si_tr_s"), ("cv", "si_tr_s"), ("tt", "si_et_05")):
+        first, second = ("01t", "20g") if folder == "si_tr_s" else ("440", "22g")
+        lines = []
+        for i in range(3):
+            names = [
+                f"wsj0/{folder}/{speaker}/{speaker}{split}{take}.wav"
+                for speaker, take in ((first, i), (second, i), (first, (i + 1) % 3))
+            ]
+            for name in names:
+                sound(root / name, 1.0 + 0.2 * i)
+            db = 0.5 + 0.6 * i
+            line = f"{names[0]} {db} {names[1]} {-db} "
+            lines.append(line + (names[2].replace(".wav", ".wv1") if enrolled else ""))
+        path = root / lists.format(split)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("\n".join(lines) + "\n")

@@ -11,23 +11,21 @@ Two runs are compared by `sepaudio evaluate --scores ONE.csv --compare OTHER.csv
 from __future__ import annotations
 
 import argparse
-import platform
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sepaudio import evaluate_mixtures, hub, load, metrics
+from sepaudio import hub, load, metrics
 from sepaudio.data import manifest
-from sepaudio.files import atomic_json, atomic_text
+from sepaudio.files import atomic_json
 from sepaudio.verbs.report import as_markdown, compared_as_markdown, plot
-from sepaudio.verbs.scores import Row, compare, summarise, to_csv
+from sepaudio.verbs.results import described, fill, machine, score_lists
+from sepaudio.verbs.scores import Row, compare, summarise
 
 HERE = Path(__file__).parent
 RUNS = Path("runs/real_small")
-BEGIN, END = "<!-- results -->", "<!-- end results -->"
 MODELS = ("tsenet_small", "mitas_small", "mitas_small_unshared")
 LISTS = ("two_speakers", "noise", "music", "absent")
 SILENT = -40.0  # [dB] beside the mixture
@@ -48,24 +46,12 @@ Scored = dict[str, list[Row]]
 
 
 def scored(net: Any, out: Path, options: argparse.Namespace, **more: Any) -> Scored:
-    """Rows of one model by list."""
-    found = {}
-    for name in LISTS:
-        if net.task == "separation" and name != "two_speakers":
-            continue
-        if not (options.lists / f"{name}.csv").exists():  # no noise, no music
-            continue
-        rows = evaluate_mixtures(
-            net,
-            options.lists / f"{name}.csv",
-            figures=options.metrics.split(",") if options.metrics else (),
-            genders=manifest.genders(options.genders) if options.genders else None,
-            examples=out / name,
-            **more,
-        )
-        found[name] = list(rows)
-        atomic_text(out / f"{name}.csv", to_csv(found[name]))
-    return found
+    """Rows of one model by list; a separator has one, and there may be no noise and no music."""
+    names = LISTS if net.task == "extraction" else LISTS[:1]
+    there = [path for name in names if (path := options.lists / f"{name}.csv").exists()]
+    figures = options.metrics.split(",") if options.metrics else ()
+    genders = manifest.genders(options.genders) if options.genders else None
+    return score_lists(net, there, out, figures=figures, genders=genders, **more)
 
 
 def judged(found: Scored, kept: Scored) -> tuple[str, dict[str, float]]:
@@ -111,14 +97,7 @@ def tables(name: str, options: argparse.Namespace) -> tuple[str, dict[str, Any],
     if net.task == "extraction" and net.cfg.presence:
         more, summaries["presence"] = judged(found, scored(net, out / "kept", options, least=0.0))
         text += more
-    config = hub.read_config(folder)
-    head = (
-        f"{sum(p.numel() for p in net.parameters()):,} parameters, of which "
-        f"{sum(p.numel() for p in net.tcn.parameters()):,} in the blocks; "
-        f"{config['recipe']['optim']['steps']} steps, seed {config['seed']}, validation loss "
-        f"{config['valid_loss_db']:.2f} dB.\n\n"
-    )
-    return head + text, summaries, found
+    return f"{described(net, folder)} {machine(net)}\n\n{text}", summaries, found
 
 
 def card(name: str, text: str) -> str:
@@ -177,12 +156,8 @@ def main() -> None:
         )
         text += "### Shared weights against unshared ones\n\n"
         text += compared_as_markdown({"two_speakers": pair}) + "\n"
-    machine = f"{platform.machine()}, Python {platform.python_version()}, torch {version('torch')}"
-    text += f"Measured on the CPU ({machine}).\n"
     atomic_json(RUNS / "scores" / "results.json", figures)
-    readme = options.readme.read_text(encoding="utf-8")
-    before, after = readme.split(BEGIN)[0], readme.split(END)[1]
-    atomic_text(options.readme, f"{before}{BEGIN}\n\n{text}\n{END}{after}")
+    fill(options.readme, text)
     print(text)
 
 

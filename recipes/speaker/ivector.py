@@ -24,7 +24,7 @@ import torch
 import sepaudio
 from sepaudio import io
 from sepaudio.files import atomic_text
-from sepaudio.verbs.prepare import read_overrides
+from sepaudio.verbs.prepare import PrepareCfg, read_overrides
 from sepaudio.verbs.verify import Verification, cosine, verify
 
 ENROLLED = 3  # recordings that are enrolled together
@@ -116,7 +116,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    cfg, took = read_overrides(options.overrides), ""
+    cfg, took = read_overrides(options.overrides, PrepareCfg), ""
     if not options.folder.exists():
         began = time.perf_counter()
         sepaudio.prepare_ivector([options.manifest], options.folder, cfg)

@@ -22,8 +22,9 @@ import numpy as np
 from sepaudio import hub
 from sepaudio.data import manifest
 from sepaudio.data.augment import AugmentCfg, degrade
-from sepaudio.files import atomic_json, atomic_text
+from sepaudio.files import atomic_json
 from sepaudio.verbs.evaluate import Score, as_markdown, score_rows
+from sepaudio.verbs.results import fill
 
 HERE = Path(__file__).parent
 RUNS = Path("runs/speech_music_noise")
@@ -173,11 +174,7 @@ def main() -> None:
         **{name: version(name) for name in ("torch", "numpy", "soundfile", "soxr")},
     }
     atomic_json(options.into / "results.json", results)
-    readme = (options.into / "README.md").read_text()
-    head, rest = readme.split("<!-- results -->")
-    tail = rest.split("<!-- end results -->")[1]
-    new = f"{head}<!-- results -->\n\n{text}\n<!-- end results -->{tail}"
-    atomic_text(options.into / "README.md", new)
+    fill(options.into / "README.md", text)
     print(text)
 
 

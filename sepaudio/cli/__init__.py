@@ -16,7 +16,7 @@ VERBS = {
     "extract": "write one speaker of a recording, given a recording of that speaker",
     "separate": "write every source of a recording to a file of its own",
     "enroll": "make the embedding of a speaker from recordings",
-    "prepare": "make what is needed before training: an i-vector front-end",
+    "prepare": "check manifests before training, or make an i-vector front-end",
     "train": "train a model from a recipe",
     "evaluate": "measure a trained model on a manifest, or separated audio",
     "list": "the architectures and the trained weights",

@@ -1,6 +1,9 @@
-"""`sepaudio train RECIPE key=value ...`."""
+"""`sepaudio train RECIPE [--init NAME] [--freeze PART ...] key=value ...`."""
 
 from __future__ import annotations
+
+import re
+from pathlib import Path
 
 
 def run(arguments: list[str]) -> int:
@@ -10,14 +13,29 @@ def run(arguments: list[str]) -> int:
     parser = ArgumentParser(
         prog="sepaudio train",
         description="Train what a recipe says. A run that was killed goes on when it is called "
-        "again.",
+        "again. Values of the recipe are changed by key=value anywhere, such as optim.lr=1e-3.",
     )
     parser.add_argument("recipe", help="YAML file")
-    parser.add_argument("overrides", nargs="*", help="key=value, such as optim.lr=1e-3")
+    parser.add_argument("more", nargs="*", help="key=value, such as optim.lr=1e-3")
+    parser.add_argument(
+        "--init", default="", help="start from these weights: a name that ships, or a model folder"
+    )
+    parser.add_argument(
+        "--freeze", nargs="+", default=[], help="parts that keep their weights, such as tcn encoder"
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="check the data, tell disk and time, and stop"
+    )
     parser.add_argument("-o", "--output", type=str | None, default=None, help="folder of the run")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
-    options = parser.parse_args(arguments)
-    from ..verbs.train import train
+    values = [x for x in arguments if re.match(r"[\w.]+=", x) and not Path(x).exists()]
+    options = parser.parse_args([x for x in arguments if x not in values])
+    from ..verbs.train import rehearse, train
 
-    print(train(options.recipe, options.overrides, output=options.output, quiet=options.quiet))
+    said = {"init": options.init, "freeze": options.freeze, "output": options.output}
+    overrides = [*options.more, *values]
+    if options.dry_run:
+        print("\n".join(rehearse(options.recipe, overrides, **said)))
+    else:
+        print(train(options.recipe, overrides, **said, quiet=options.quiet))
     return 0

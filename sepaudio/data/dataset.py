@@ -7,12 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from .augment import Array, Random
 from .mixing import Mixer
-from .mixtures import Mixture
+from .mixtures import RULES, Mixture, Part
 from .render import Example, Reader, first_channel, render
 
 Key = int | tuple[int, int]  # index, or epoch and index
@@ -46,6 +47,7 @@ class ListedMixtures(Dataset[Example]):
         enrollment_seconds: float | None = None,
         seed: int = 0,
         reader: Reader = first_channel,
+        enrolled: bool = False,
     ):
         """Take rows.
 
@@ -56,21 +58,38 @@ class ListedMixtures(Dataset[Example]):
             seed: of the choice of stretches, and of the enrollment where a row has several; with
                 whole mixtures the first enrollment is taken.
             reader: gives the samples of a file.
+            enrolled: a row without enrollment gets one of its speakers as target, enrolled by
+                another recording of that speaker in the list.
+
+        Raises:
+            ValueError: a row needs an enrollment, and there is no other recording.
         """
         self.rows, self.seed, self.epoch, self.reader = tuple(rows), seed, 0, reader
         self.seconds, self.enrollment_seconds = seconds, enrollment_seconds
+        self.voices: dict[str, list[Part]] = {}
+        if enrolled:
+            parts = {part.path: part for row in rows for part in row.sources if part.speaker}
+            for part in parts.values():
+                self.voices.setdefault(part.speaker, []).append(part)
+            for row in rows:
+                self._targets(row)
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, key: Key) -> Example:
-        epoch, index = _number(key, self.epoch, len(self))
-        row, random = self.rows[index], np.random.default_rng([self.seed, epoch, index])
+        return self.item(self.seed, *_number(key, self.epoch, len(self)))
+
+    def item(self, seed: int, epoch: int, index: int) -> Example:
+        """The mixture of that row: mixture [T], sources [S, T], enrollment [T']."""
+        row, random = self.rows[index], np.random.default_rng([seed, epoch, index])
+        if self.voices and not row.enrollments:
+            row = self._enrolled(row, random)
         several = len(row.enrollments) if self.seconds is not None else 0
         made = render(row, self.reader, int(random.integers(several)) if several else 0)
         if self.seconds is not None:
             n = round(self.seconds * row.sample_rate)
-            start = int(random.integers(max(len(made.mixture) - n, 0) + 1))
+            start = _start(made, n, random)
             mixture, sources = made.mixture[start : start + n], made.sources[:, start : start + n]
             drawn = {**made.drawn, "start_s": start / row.sample_rate}
             made = replace(made, mixture=mixture, sources=sources, drawn=drawn)
@@ -78,6 +97,51 @@ class ListedMixtures(Dataset[Example]):
             n = round(self.enrollment_seconds * row.sample_rate)
             made = replace(made, enrollment=_stretch(made.enrollment, n, random))
         return made
+
+    def _targets(self, row: Mixture) -> list[tuple[int, list[Part]]]:
+        """The sources that can be enrolled, each with recordings that are not in the mixture."""
+        heard = {part.path for part in row.sources}
+        others = [
+            [part for part in self.voices.get(source.speaker, ()) if part.path not in heard]
+            for source in row.sources
+        ]
+        found = [(k, parts) for k, parts in enumerate(others) if parts]
+        if not found and not row.enrollments:
+            raise ValueError(
+                f"mixture {row.id} has no enrollment, and the list no other recording of its "
+                "speakers: expected either; make the list with enrollments"
+            )
+        return found
+
+    def _enrolled(self, row: Mixture, random: Random) -> Mixture:
+        found = self._targets(row)
+        target, parts = found[int(random.integers(len(found)))]
+        part = replace(parts[int(random.integers(len(parts)))], offset=0.0, room=None)
+        if RULES[row.rules].peak is not None:  # gains of that list are to a level of their own
+            part = replace(part, gain=1.0)
+        return replace(row, target=target, enrollments=(part,))
+
+
+class Shuffled:
+    """The mixtures of a list without end, in the place of a `Mixer`: an order for every epoch."""
+
+    shelves = ()  # files are read where they lie
+
+    def __init__(self, listed: ListedMixtures):
+        self.listed = listed
+        self._last: tuple[tuple[int, int], NDArray[np.int64]] | None = None
+
+    def item(self, seed: int, epoch: int, index: int) -> Example:
+        """The mixture of that number; one beyond the list's end is of a later epoch."""
+        later, place = divmod(index, len(self.listed))
+        order = self._order(seed, epoch + later)
+        return self.listed.item(seed, epoch + later, int(order[place]))
+
+    def _order(self, seed: int, epoch: int) -> NDArray[np.int64]:
+        if self._last is None or self._last[0] != (seed, epoch):
+            order = np.random.default_rng([seed, epoch]).permutation(len(self.listed))
+            self._last = (seed, epoch), order
+        return self._last[1]
 
 
 def collate(examples: Sequence[Example]) -> dict[str, Tensor]:
@@ -119,6 +183,24 @@ def _number(key: Key, epoch: int, n: int) -> tuple[int, int]:
     if not 0 <= index < n:
         raise IndexError(f"index={index}: expected 0 to {n - 1}")
     return int(epoch), int(index)
+
+
+def _start(made: Example, n: int, random: Random) -> int:
+    """Where n samples of a mixture begin.
+
+    What is wanted, the target or else every source, is heard in half of them or for half of its
+    length, if any stretch has that: in lists of mode max a source may be padding most of the time.
+    """
+    last = max(len(made.mixture) - n, 0)
+    spans: list[list[int]] = made.drawn["spans"]
+    spans = spans if made.target < 0 else [spans[made.target]]
+    least = [min(n, stop - start) // 2 for start, stop in spans]
+    low = max(start + half - n for (start, _), half in zip(spans, least, strict=True))
+    high = min(stop - half for (_, stop), half in zip(spans, least, strict=True))
+    low, high = max(low, 0), min(high, last)
+    if low > high:
+        low, high = 0, last
+    return low + int(random.integers(high - low + 1))
 
 
 def _stretch(x: Array, n: int, random: Random) -> Array:

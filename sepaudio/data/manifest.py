@@ -93,25 +93,28 @@ def read(path: str | Path) -> list[Recording]:
     Raises:
         ValueError: it is missing, or a row lacks a value; the message names the row.
     """
+    return [row for _, row in numbered(path)]
+
+
+def numbered(path: str | Path, bad: list[str] | None = None) -> list[tuple[int, Recording]]:
+    """The rows of one manifest and their lines; see `table.parsed`."""
     path = Path(path)
-    found = []
-    for number, row in table.read(path, NEEDED, "a manifest (CSV)"):
-        where = f"{path}, line {number}"
+
+    def parse(row: dict[str, str], where: str) -> Recording:
         table.need(row, ("path", "kind", "split"), where)
         table.one_of(row, "split", SPLITS, where)
         values = {name: row[name] for name in NEEDED if name != "path"}
-        found.append(
-            Recording(
-                path=path.parent / row["path"],
-                **values,
-                speaker=row.get("speaker") or "",
-                gender=(row.get("gender") or "").lower(),
-                sample_rate=table.rate(row, where),
-                start=table.number(row, "start_s", where, least=0),
-                duration=table.number(row, "duration_s", where, least=0),
-            )
+        return Recording(
+            path=path.parent / row["path"],
+            **values,
+            speaker=row.get("speaker") or "",
+            gender=(row.get("gender") or "").lower(),
+            sample_rate=table.rate(row, where),
+            start=table.number(row, "start_s", where, least=0),
+            duration=table.number(row, "duration_s", where, least=0),
         )
-    return found
+
+    return table.parsed(path, NEEDED, "a manifest (CSV)", parse, bad)
 
 
 def write(path: str | Path, rows: Iterable[Recording]) -> None:

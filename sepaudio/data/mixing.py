@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from .. import io
 from . import manifest
 from .augment import Array, Random, at_level, reverberate, rms, simulated_response
+from .manifest import Recording
 from .render import Example
 from .shelf import Shelf
 
@@ -109,6 +110,7 @@ class Mixer:
     Attributes:
         speakers: who can be a target: recordings on the shelf by name.
         others: who can be mixed in; more than `speakers`, since no enrollment is needed.
+        shelves: all that is drawn from.
     """
 
     def __init__(
@@ -126,6 +128,7 @@ class Mixer:
         """
         self.cfg, self.speech, self.rooms = cfg, speech, rooms
         self.beds = {"noise": noise, "music": music}
+        self.shelves = tuple(shelf for shelf in (speech, rooms, noise, music) if shelf)
         for name, shelf in self.beds.items():
             if getattr(cfg, name) and not shelf:
                 raise ValueError(
@@ -331,6 +334,7 @@ def load(
     manifests: Sequence[str | Path],
     split: str,
     folder: str | Path | None = None,
+    on_bad: str = "stop",
 ) -> Mixer:
     """A mixer over one split of manifests, whose kinds are speech, noise, music and rir.
 
@@ -339,19 +343,32 @@ def load(
         manifests: CSV files.
         split: train, valid or test.
         folder: where decoded samples are kept from run to run; in memory when None.
+        on_bad: "stop" at a recording that cannot be read, or "skip" it.
 
     Raises:
-        ValueError: a manifest makes no sense, or holds too little for the cfg.
+        ValueError: a manifest makes no sense, or holds too little for the cfg; with "stop", a
+            recording cannot be read.
     """
-    rows = [row for path in manifests for row in manifest.read(path) if row.split == split]
-    rows = manifest.allowed(rows, cfg.refused_licenses)
-    used = {"speech": True, "noise": cfg.noise > 0, "music": cfg.music > 0, "rir": cfg.room > 0}
     shelves = {}
-    for kind in (kind for kind, wanted in used.items() if wanted):
-        here = [row for row in rows if row.kind == kind and (kind != "speech" or row.speaker)]
+    for kind, rows in recordings(cfg, manifests, split).items():
         place = None if folder is None else Path(folder) / split / kind
-        shelves[kind] = Shelf(here, cfg.sample_rate, place) if here else None
+        shelves[kind] = Shelf(rows, cfg.sample_rate, place, on_bad) if rows else None
     speech = shelves["speech"]
     if speech is None:
         raise ValueError(f"no speech with a speaker in the {split} split: fill the column speaker")
     return Mixer(cfg, speech, shelves.get("noise"), shelves.get("music"), shelves.get("rir"))
+
+
+def recordings(
+    cfg: MixingCfg, manifests: Sequence[str | Path], split: str
+) -> dict[str, list[Recording]]:
+    """What mixtures of a split are made of, by kind.
+
+    Raises:
+        ValueError: a manifest makes no sense.
+    """
+    rows = [row for path in manifests for row in manifest.read(path) if row.split == split]
+    rows = [row for row in rows if row.kind != "speech" or row.speaker]
+    rows = manifest.allowed(rows, cfg.refused_licenses)
+    used = {"speech": True, "noise": cfg.noise > 0, "music": cfg.music > 0, "rir": cfg.room > 0}
+    return {kind: [row for row in rows if row.kind == kind] for kind, use in used.items() if use}

@@ -113,40 +113,45 @@ def read(path: str | Path) -> list[Mixture]:
     Raises:
         ValueError: it is missing, or a row makes no sense; the message names the row.
     """
-    path = Path(path)
-    found: list[Mixture] = []
-    seen: dict[str, int] = {}
-    for number, row in table.read(path, NEEDED, "a list of mixtures (CSV)"):
-        where = f"{path}, line {number}"
+    return [row for _, row in numbered(path)]
+
+
+def numbered(path: str | Path, bad: list[str] | None = None) -> list[tuple[int, Mixture]]:
+    """The rows of a list of mixtures and their lines; see `table.parsed`."""
+    path, seen = Path(path), dict[str, str]()
+
+    def parse(row: dict[str, str], where: str) -> Mixture:
         _check_columns(row, path)
         table.need(row, NEEDED, where)
         for name, known in (("split", SPLITS), ("rules", tuple(RULES)), ("mode", MODES)):
             table.one_of(row, name, known, where)
-        if row["mixture_id"] in seen:
-            first = seen[row["mixture_id"]]
+        first = seen.setdefault(row["mixture_id"], where)
+        if first != where:
             raise ValueError(
-                f"{where}: mixture_id={row['mixture_id']!r} is also in line {first}: "
+                f"{where}: mixture_id={row['mixture_id']!r} is also in {first.rsplit(', ')[-1]}: "
                 "expected each once; rename one"
             )
-        seen[row["mixture_id"]] = number
-        sources = _parts(row, "source", path, where)
-        rate, scale = table.rate(row, where), table.number(row, "scale", where)
-        assert rate is not None  # needed above
-        found.append(
-            Mixture(
-                id=row["mixture_id"],
-                sources=sources,
-                sample_rate=rate,
-                noise=_part(row, "noise", path, where),
-                enrollments=_parts(row, "enrollment", path, where),
-                target=_target(row, len(sources), where),
-                mode=row["mode"],
-                rules=row["rules"],
-                scale=1.0 if scale is None else scale,
-                split=row["split"],
-            )
-        )
-    return found
+        return _mixture(row, path, where)
+
+    return table.parsed(path, NEEDED, "a list of mixtures (CSV)", parse, bad)
+
+
+def _mixture(row: dict[str, str], path: Path, where: str) -> Mixture:
+    sources = _parts(row, "source", path, where)
+    rate, scale = table.rate(row, where), table.number(row, "scale", where)
+    assert rate is not None  # needed above
+    return Mixture(
+        id=row["mixture_id"],
+        sources=sources,
+        sample_rate=rate,
+        noise=_part(row, "noise", path, where),
+        enrollments=_parts(row, "enrollment", path, where),
+        target=_target(row, len(sources), where),
+        mode=row["mode"],
+        rules=row["rules"],
+        scale=1.0 if scale is None else scale,
+        split=row["split"],
+    )
 
 
 def write(path: str | Path, rows: Iterable[Mixture]) -> None:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import io
-from ..files import atomic_folder
+from ..files import atomic_folder, look
 from . import manifest
 from .augment import Array, Random, rms
 from .manifest import Recording
 
 VERSION = 1  # raise it when the same recordings begin to give other samples
+ON_BAD = ("stop", "skip")  # what to do about a recording that cannot be read
+Read = TypeVar("Read")
 TRIES = 6  # crops drawn until one is not mostly silent
 
 
@@ -26,6 +28,7 @@ class Shelf:
 
     Attributes:
         rows: what lies here.
+        left_out: what is wrong with the recordings that were left out, a sentence each.
         sample_rate: [Hz].
         starts: [N + 1] where each begins among the samples.
         scales: [N] full scale of each.
@@ -33,7 +36,11 @@ class Shelf:
     """
 
     def __init__(
-        self, rows: Sequence[Recording], sample_rate: int, folder: str | Path | None = None
+        self,
+        rows: Sequence[Recording],
+        sample_rate: int,
+        folder: str | Path | None = None,
+        on_bad: str = "stop",
     ):
         """Decode recordings.
 
@@ -42,24 +49,29 @@ class Shelf:
             sample_rate: to resample to [Hz].
             folder: where the samples are kept and mapped from, made when it is not there or holds
                 something else; in memory when None.
+            on_bad: "stop" at a recording that cannot be read, or "skip" it.
 
         Raises:
-            AudioError: a file cannot be read.
-            ValueError: a cut lies outside its file.
+            ValueError: a file cannot be read, holds NaN, or a cut lies outside its file.
         """
-        self.rows, self.sample_rate = tuple(rows), sample_rate
+        self.sample_rate = sample_rate
         self.folder = None if folder is None else Path(folder)
+        gone: dict[int, str] = {}
+        rows = [rows[i] for i, _ in each(rows, there, on_bad, gone)]
+        bad: dict[int, str] = {}
         if self.folder is None:
-            pieces = list(self._decode())
+            pieces = [piece for _, piece in each(rows, self._decode, on_bad, bad)]
             self._samples = np.concatenate([x for x, _, _ in pieces] or [np.zeros(0, np.int16)])
             self._index([(len(x), scale, level) for x, scale, level in pieces])
         else:
-            made_of = self._made_of()
-            if not _holds(self.folder, made_of):
-                self._keep(self.folder, made_of)
+            if not holds(self.folder, rows, sample_rate, on_bad):
+                self._keep(self.folder, rows, on_bad)
             about = json.loads((self.folder / "about.json").read_text(encoding="utf-8"))
+            bad = {int(i): text for i, text in about.get("left_out", {}).items()}
             self._index(about["recordings"])
             self._map()
+        self.rows = tuple(row for i, row in enumerate(rows) if i not in bad)
+        self.left_out = (*gone.values(), *bad.values())
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -103,14 +115,14 @@ class Shelf:
         x = self.take(index)
         return np.resize(np.roll(x, -int(random.integers(len(x)))), n)
 
-    def _decode(self) -> Iterable[tuple[NDArray[np.int16], float, float]]:
-        for row in self.rows:
-            x, own = io.read(row.path, channel=0 if row.kind == "rir" else "mix")
-            if row.start is not None:
-                x = cut(x, own, row)
-            x = io.resample(x, own, self.sample_rate)
-            scale = max(float(np.abs(x).max()), 1e-9) / 32767
-            yield np.rint(x / scale).astype(np.int16), scale, rms(x)
+    def _decode(self, row: Recording) -> tuple[NDArray[np.int16], float, float]:
+        """Samples of a recording, their full scale and their level."""
+        x, own = io.read(row.path, channel=0 if row.kind == "rir" else "mix")
+        if row.start is not None:
+            x = cut(x, own, row)
+        x = io.resample(x, own, self.sample_rate)
+        scale = max(float(np.abs(x).max()), 1e-9) / 32767
+        return np.rint(x / scale).astype(np.int16), scale, rms(x)
 
     def _index(self, recordings: Sequence[Sequence[float]]) -> None:
         lengths = [int(n) for n, _, _ in recordings]
@@ -118,24 +130,16 @@ class Shelf:
         self.scales = np.array([scale for _, scale, _ in recordings], np.float32)
         self.levels = np.array([level for _, _, level in recordings], np.float64)
 
-    def _made_of(self) -> dict[str, Any]:
-        cuts = "|".join(f"{row.path.name} {row.start} {row.duration}" for row in self.rows)
-        return {
-            "version": VERSION,
-            "sample_rate": self.sample_rate,
-            "fingerprint": manifest.fingerprint(self.rows),
-            "cuts": hashlib.sha256(cuts.encode()).hexdigest(),
-        }
-
-    def _keep(self, folder: Path, made_of: dict[str, Any]) -> None:
+    def _keep(self, folder: Path, rows: Sequence[Recording], on_bad: str) -> None:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        recordings = []
+        recordings, bad = [], dict[int, str]()
         with atomic_folder(folder, overwrite=True) as new:
             with (new / "samples.int16").open("wb") as file:
-                for x, scale, level in self._decode():
+                for _, (x, scale, level) in each(rows, self._decode, on_bad, bad):
                     x.tofile(file)
                     recordings.append([len(x), scale, level])
-            about = {"made_of": made_of, "recordings": recordings}
+            made_of = _made_of(rows, self.sample_rate)
+            about = {"made_of": made_of, "recordings": recordings, "left_out": bad}
             (new / "about.json").write_text(json.dumps(about) + "\n", encoding="utf-8")
 
     def _map(self) -> None:
@@ -159,9 +163,59 @@ def cut(x: Array, sample_rate: int, row: Recording) -> Array:
     return x[start : start + n]
 
 
-def _holds(folder: Path, made_of: dict[str, Any]) -> bool:
+def each(
+    rows: Sequence[Recording], read: Callable[[Recording], Read], on_bad: str, bad: dict[int, str]
+) -> Iterator[tuple[int, Read]]:
+    """Numbers of recordings, and what reading them gives.
+
+    Args:
+        rows: the recordings.
+        read: what is done with each; a ValueError says that it is bad.
+        on_bad: "stop" at a bad one, or "skip" it.
+        bad: takes the numbers of those that are skipped, and what is wrong.
+
+    Raises:
+        ValueError: a bad recording, with on_bad="stop"; or another word for `on_bad`.
+    """
+    check_on_bad(on_bad)
+    for number, row in enumerate(rows):
+        try:
+            found = read(row)
+        except ValueError as error:
+            if on_bad == "stop":
+                raise ValueError(f"{error}; or leave such recordings out: on_bad=skip") from error
+            bad[number] = str(error)
+        else:
+            yield number, found
+
+
+def check_on_bad(on_bad: str) -> None:
+    """Refuse what is none of ON_BAD."""
+    if on_bad not in ON_BAD:
+        raise ValueError(f"on_bad={on_bad!r}: expected one of {', '.join(ON_BAD)}")
+
+
+def holds(folder: Path, rows: Sequence[Recording], sample_rate: int, on_bad: str = "stop") -> bool:
+    """Whether a shelf of these recordings lies in a folder already."""
     try:
         about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         return False
-    return bool(about["made_of"] == made_of)
+    whole = on_bad == "skip" or not about.get("left_out")
+    return bool(whole and about["made_of"] == _made_of(rows, sample_rate))
+
+
+def _made_of(rows: Sequence[Recording], sample_rate: int) -> dict[str, Any]:
+    cuts = "|".join(f"{row.path.name} {row.start} {row.duration}" for row in rows)
+    return {
+        "version": VERSION,
+        "sample_rate": sample_rate,
+        "fingerprint": manifest.fingerprint(rows),
+        "cuts": hashlib.sha256(cuts.encode()).hexdigest(),
+    }
+
+
+def there(row: Recording) -> None:
+    """Raise the error of a file that is missing; nothing is read of one that is there."""
+    if not row.path.is_file():
+        look(row.path)

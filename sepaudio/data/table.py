@@ -6,11 +6,13 @@ import csv
 import io
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from .. import files
+
+Row = TypeVar("Row")
 
 
 def read(path: Path, needed: Sequence[str], what: str) -> list[tuple[int, dict[str, str]]]:
@@ -40,6 +42,36 @@ def read(path: Path, needed: Sequence[str], what: str) -> list[tuple[int, dict[s
         raise ValueError(f"{path} does not exist: expected {what}") from None
     except UnicodeDecodeError:
         raise ValueError(f"{path} is not UTF-8 text: expected {what}") from None
+
+
+def parsed(
+    path: Path,
+    needed: Sequence[str],
+    what: str,
+    parse: Callable[[dict[str, str], str], Row],
+    bad: list[str] | None = None,
+) -> list[tuple[int, Row]]:
+    """Line numbers and rows of a CSV file.
+
+    Args:
+        path: the file.
+        needed: columns.
+        what: the file is, for the error where it is missing.
+        parse: a row's values, and where it is -> the row; a ValueError says what is wrong.
+        bad: takes what is wrong with rows, each from its line on; they are left out.
+
+    Raises:
+        ValueError: as `read`; without `bad` also for the first row that is wrong.
+    """
+    found = []
+    for number, row in read(path, needed, what):
+        try:
+            found.append((number, parse(row, f"{path}, line {number}")))
+        except ValueError as error:
+            if bad is None:
+                raise
+            bad.append(str(error).removeprefix(f"{path}, "))
+    return found
 
 
 def write(path: Path, columns: Sequence[str], lines: Sequence[Mapping[str, Any]]) -> None:

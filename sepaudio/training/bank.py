@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from .. import io
 from ..data import manifest
 from ..data.augment import Array, Random, add, band_edge, degrade, machine_noise, rms
 from ..data.manifest import Recording
+from ..data.shelf import each, there
 from ..files import atomic_folder
 from .recipe import DataCfg, RecipeCfg
 
@@ -42,6 +43,7 @@ class Bank:
             into `names`.
         names: of the origins.
         fingerprint: of the recordings.
+        left_out: what is wrong with the recordings that were left out, a sentence each.
     """
 
     features: NDArray[np.float16]
@@ -51,6 +53,7 @@ class Bank:
     origins: NDArray[np.int64]
     names: tuple[str, ...]
     fingerprint: str
+    left_out: tuple[str, ...] = ()
 
     def without(self, held_out: Sequence[str]) -> NDArray[np.int64]:
         """Indices of the items in which no origin of `held_out` is heard."""
@@ -74,29 +77,32 @@ class Bank:
 
 
 def banks(cfg: RecipeCfg, model: Any) -> tuple[Bank, Bank]:
-    """What a recipe trains on and, a tenth as large, what it is calibrated on."""
-    less = replace(cfg.data, items=max(1, round(0.1 * cfg.data.items)))
+    """What a recipe trains on, and what it is calibrated on."""
+    train, valid = sizes(cfg.data)
     return (
-        bank(cfg.data, model.frontend, model.labels, cfg.seed, "train"),
-        bank(less, model.frontend, model.labels, cfg.seed, "valid"),
+        bank(train, model.frontend, model.labels, cfg.seed, "train"),
+        bank(valid, model.frontend, model.labels, cfg.seed, "valid"),
     )
 
 
+def sizes(cfg: DataCfg) -> tuple[DataCfg, DataCfg]:
+    """The bank to train on, and the one to calibrate on, a tenth as large."""
+    return cfg, replace(cfg, items=max(1, round(0.1 * cfg.items)))
+
+
 def bank(cfg: DataCfg, frontend: Any, labels: Sequence[str], seed: int, split: str) -> Bank:
-    """The bank of one split; read when it is there and was made of the same, else made."""
+    """The bank of one split; read when it is there and was made of the same, else made.
+
+    Raises:
+        ValueError: a manifest makes no sense; with `on_bad="stop"`, a recording cannot be read.
+    """
     rows, rooms = recordings(cfg, labels, split)
-    made_of = {
-        "fingerprint": manifest.fingerprint([*rows, *rooms]),
-        "labels": list(labels),
-        "features": asdict(frontend.cfg),
-        "kind": type(frontend).__name__,
-        "version": VERSION,
-        "seed": seed,
-        **{key: value for key, value in asdict(cfg).items() if key in MADE_OF},
-    }
-    made_of = json.loads(json.dumps(made_of))
+    gone: dict[int, str] = {}
+    rows = [rows[i] for i, _ in each(rows, there, cfg.on_bad, gone)]
+    rooms = [rooms[i] for i, _ in each(rooms, there, cfg.on_bad, gone)]
+    made_of = made_from(cfg, rows, rooms, frontend, labels, seed)
     folder = Path(cfg.bank) / split
-    if not _same(folder, made_of):
+    if not holds(folder, made_of, cfg.on_bad):
         _make(folder, made_of, Source(rows, rooms, tuple(labels), cfg, frontend, seed))
     about = json.loads((folder / "about.json").read_text())
     return Bank(
@@ -107,7 +113,29 @@ def bank(cfg: DataCfg, frontend: Any, labels: Sequence[str], seed: int, split: s
         origins=np.load(folder / "origins.npy"),
         names=tuple(about["names"]),
         fingerprint=made_of["fingerprint"],
+        left_out=(*gone.values(), *about.get("left_out", ())),
     )
+
+
+def made_from(
+    cfg: DataCfg,
+    rows: Sequence[Recording],
+    rooms: Sequence[Recording],
+    frontend: Any,
+    labels: Sequence[str],
+    seed: int,
+) -> dict[str, Any]:
+    """All that a bank depends on, as plain JSON values."""
+    made_of = {
+        "fingerprint": manifest.fingerprint([*rows, *rooms]),
+        "labels": list(labels),
+        "features": asdict(frontend.cfg),
+        "kind": type(frontend).__name__,
+        "version": VERSION,
+        "seed": seed,
+        **{key: value for key, value in asdict(cfg).items() if key in MADE_OF},
+    }
+    return dict(json.loads(json.dumps(made_of)))
 
 
 def recordings(
@@ -125,12 +153,14 @@ VERSION = 2  # raise it when the same settings begin to give other clips
 MADE_OF = ("refused_licenses", "items", "item_seconds", "machines", "mix", "augment")
 
 
-def _same(folder: Path, made_of: dict[str, Any]) -> bool:
+def holds(folder: Path, made_of: dict[str, Any], on_bad: str = "stop") -> bool:
+    """Whether a folder has the bank that is made of this."""
     try:
         about = json.loads((folder / "about.json").read_text())
     except FileNotFoundError:
         return False
-    return bool(about["made_of"] == made_of)
+    whole = on_bad == "skip" or not about.get("left_out")
+    return bool(whole and about["made_of"] == made_of)
 
 
 class Source:
@@ -147,9 +177,13 @@ class Source:
     ):
         self.labels, self.cfg, self.frontend, self.seed = labels, cfg, frontend.eval(), seed
         self.rate = int(frontend.cfg.sample_rate)
+        self.audio, rows, bad = self._read(rows, "mix")
+        self.rooms, _, bad_rooms = self._read(rooms, 0)
+        self.left_out = (*bad, *bad_rooms)
+        for label in labels:
+            if not any(row.kind == label for row in rows):
+                raise ValueError(f"no recording of kind {label!r} can be read: see the manifests")
         self.names = tuple(sorted({row.origin for row in rows}))
-        self.audio = [io.read(row.path, self.rate)[0] for row in rows]
-        self.rooms = [io.read(row.path, self.rate, channel=0)[0] for row in rooms]
         self.origin = [self.names.index(row.origin) for row in rows]
         # by class and origin: the recordings and how often each is drawn
         self.shelves: dict[str, list[tuple[float, list[int], NDArray[np.float64]]]] = {}
@@ -166,6 +200,18 @@ class Source:
                     often = np.minimum(seconds, 30.0)
                     shelves.append((float(np.sqrt(often.sum())), here, often / often.sum()))
             self.shelves[label] = shelves
+
+    def _read(
+        self, rows: list[Recording], channel: int | str
+    ) -> tuple[list[Array], list[Recording], Iterable[str]]:
+        """Samples of the recordings that can be read, those recordings, and what others lack."""
+        bad: dict[int, str] = {}
+
+        def samples(row: Recording) -> Array:
+            return io.read(row.path, self.rate, channel)[0]
+
+        found = list(each(rows, samples, self.cfg.on_bad, bad))
+        return [x for _, x in found], [rows[i] for i, _ in found], bad.values()
 
     def crop(self, label: str, random: Random) -> tuple[Array, int]:
         """A clip [T] of a class and its origin; silent stretches are drawn again."""
@@ -262,6 +308,7 @@ def _make(folder: Path, made_of: dict[str, Any], source: Source) -> None:
         np.save(new / "labels.npy", labels)
         np.save(new / "edges.npy", edges)
         np.save(new / "origins.npy", origins)
-        about = {"made_of": made_of, "names": list(source.names)}
+        names, left_out = list(source.names), list(source.left_out)
+        about = {"made_of": made_of, "names": names, "left_out": left_out}
         (new / "about.json").write_text(json.dumps(about, indent=2) + "\n")
     _source = None

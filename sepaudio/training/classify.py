@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from . import recipe as recipes
 from .bank import Bank
 from .loop import Draw, run
 from .recipe import OptimCfg, RecipeCfg
+from .start import HEAD, Start, held
+from .survey import say_left_out
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,16 @@ def cross_entropy(smoothing: float) -> Any:
     return objective
 
 
+def lesson(model: Any, bank: Bank, recipe: RecipeCfg) -> tuple[Draw, Any]:
+    """What a recipe learns from a bank, batch by batch, and what it minimises."""
+    usable = bank.without(recipe.data.held_out)
+    fps = float(model.sample_rate / model.hop)
+    return (
+        batch_at(bank, usable, recipe.optim, fps, recipe.seed),
+        cross_entropy(recipe.optim.label_smoothing),
+    )
+
+
 def fit(
     model: Any,
     train: Bank,
@@ -73,6 +86,7 @@ def fit(
     recipe: RecipeCfg,
     folder: Path,
     *,
+    start: Start | None = None,
     quiet: bool = False,
 ) -> Trained:
     """Train `model` on a bank and calibrate it on another.
@@ -85,23 +99,25 @@ def fit(
         recipe: the run's.
         folder: of the run: resolved recipe, checkpoint, TensorBoard events. A run that was
             killed here goes on.
+        start: what the model's weights come from; its mean and deviation of features are kept,
+            since the other weights are used to them.
         quiet: no progress bar.
     """
-    cfg = recipe.optim
-    usable = train.without(recipe.data.held_out)
-    fps = float(model.sample_rate / model.hop)
-    standardize(model, train, usable)
+    if not quiet:
+        say_left_out((*train.left_out, *valid.left_out))
+    if start is None or "standardize" in start.new:
+        standardize(model, train, train.without(recipe.data.held_out))
     best = run(
         model,
-        batch_at(train, usable, cfg, fps, recipe.seed),
-        cross_entropy(cfg.label_smoothing),
-        cfg,
+        *lesson(model, train, recipe),
+        recipe.optim,
         seed=recipe.seed,
         folder=folder,
         resolved=recipes.to_yaml(recipe),
+        frozen=recipe.freeze,
         quiet=quiet,
     )
-    temperature, accuracy = calibrate(best, valid, recipe.data.held_out)
+    temperature, accuracy = calibrate(best, valid, recipe.data.held_out, recipe.freeze)
     return Trained(best, temperature, accuracy, train)
 
 
@@ -116,9 +132,12 @@ def standardize(model: Any, bank: Bank, usable: NDArray[np.int64], most: int = 4
 
 
 @torch.no_grad()
-def calibrate(model: Any, bank: Bank, held_out: tuple[str, ...]) -> tuple[float, float]:
+def calibrate(
+    model: Any, bank: Bank, held_out: Sequence[str], frozen: Sequence[str] = ()
+) -> tuple[float, float]:
     """Fold the temperature that fits best into the last layer; returns it and the accuracy.
 
+    A frozen last layer stays as it is, at temperature 1.
     Source: Guo et al. 2017 (1706.04599), section 4.2, on clips of two seconds.
     """
     rows = bank.without(held_out)
@@ -129,10 +148,15 @@ def calibrate(model: Any, bank: Bank, held_out: tuple[str, ...]) -> tuple[float,
         x = torch.from_numpy(bank.features[some, :, :frames].astype(np.float32))
         logits.append(model.clip_logits(x))
     found = torch.cat(logits).double()
+    accuracy = float((found.argmax(dim=1) == labels).double().mean())
+    layers = [(n, m) for n, m in model.named_modules() if isinstance(m, TimeConv | nn.Linear)]
+    name, last = [(n, m) for n, m in layers if held(n, [HEAD])][-1]
+    assert last.bias is not None
+    if any(held(f"{name}.{kind}", frozen) for kind in ("weight", "bias")):
+        return 1.0, accuracy
     grid = torch.logspace(-1, 1, 201, dtype=torch.float64)
     losses = [float(F.cross_entropy(found / t, labels)) for t in grid]
     temperature = float(grid[int(np.argmin(losses))])
-    last: Any = [m for m in model.head.modules() if isinstance(m, TimeConv | nn.Linear)][-1]
     last.weight.div_(temperature)
     last.bias.div_(temperature)
-    return temperature, float((found.argmax(dim=1) == labels).double().mean())
+    return temperature, accuracy

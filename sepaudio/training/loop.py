@@ -12,11 +12,14 @@ import ctypes
 import logging
 import math
 import os
+import statistics
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +30,17 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from .. import doors, registry
 from ..files import atomic_text
 from .recipe import OptimCfg
+from .start import freeze
+from .survey import tell_pace
 
 pl = doors.lightning()
 
 Draw = Callable[[int, int, int], Any]  # step, part, parts -> that part of the step's batch
 Objective = Callable[[Any, Any], Tensor]  # model, batch -> loss
 Validate = Callable[[Any], float]  # model -> figure, lower is better
+Paced = Callable[[float, int], None]  # seconds a step, steps that are left
+
+PACED = 12  # steps until their pace is known
 
 
 class _Parts(Dataset[Any]):
@@ -73,6 +81,8 @@ class Task(pl.LightningModule):  # type: ignore[misc,name-defined]
         seed: of every draw.
         folder: of the run; `last.ckpt` and the best weights go there.
         validate: judges the averaged weights every `cfg.valid_every` steps.
+        frozen: parts that keep their weights, see `start.freeze`.
+        paced: told after `PACED` steps how long one takes.
     """
 
     def __init__(
@@ -83,15 +93,20 @@ class Task(pl.LightningModule):  # type: ignore[misc,name-defined]
         seed: int,
         folder: Path,
         validate: Validate | None = None,
+        frozen: Sequence[str] = (),
+        paced: Paced | None = None,
     ):
         super().__init__()
         self.model, self.objective, self.cfg, self.seed = model, objective, cfg, seed
         self.folder, self.checkpoint = folder, folder / "last.ckpt"
         self.validate, self.saved = validate, time.monotonic()
+        self.paced, self.ends = paced, deque[float](maxlen=PACED)  # when the last steps ended
         dead = set(getattr(model, "dead_parameters", ()))
         for name, parameter in model.named_parameters():
             if name in dead:  # no gradient would ever come
                 parameter.requires_grad_(False)
+        self.frozen = tuple(freeze(model, frozen))
+        self.train(model.training)
         self.averaged: Any = registry.build(model.cfg)
         self.averaged.load_state_dict(model.state_dict())
         self.averaged.requires_grad_(False)
@@ -99,6 +114,13 @@ class Task(pl.LightningModule):  # type: ignore[misc,name-defined]
         self.factor = 1.0  # of the plateau schedule
         self.stale = 0  # validations since the best one
         self.best: list[tuple[float, int]] = []  # (figure, step) of the weights kept in best/
+
+    def train(self, mode: bool = True) -> Task:
+        """What is frozen stays in evaluation mode."""
+        super().train(mode)
+        for module in self.frozen:
+            module.eval()
+        return self
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Every step draws from its own seed, so that a replayed step is the same step."""
@@ -136,6 +158,7 @@ class Task(pl.LightningModule):  # type: ignore[misc,name-defined]
             return
         self.done += 1
         self._average()
+        self._pace()
         last = self.done == self.cfg.steps
         if self.validate and (self.done % self.cfg.valid_every == 0 or last):
             self._judge(self.validate)
@@ -149,6 +172,16 @@ class Task(pl.LightningModule):  # type: ignore[misc,name-defined]
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """And comes back with them."""
         self.done, self.factor, self.stale, self.best = checkpoint["run"]
+
+    def _pace(self) -> None:
+        """Measure, once: the median leaves out validations and saving, and the first steps."""
+        if self.paced is None:
+            return
+        self.ends.append(time.monotonic())
+        if len(self.ends) == PACED:
+            times = [after - before for before, after in pairwise(self.ends)]
+            self.paced(statistics.median(times[2:]), self.cfg.steps - self.done)
+            self.paced = None
 
     def _average(self) -> None:
         decay = min(self.cfg.ema, self.done / (self.done + 10))
@@ -190,15 +223,16 @@ class Task(pl.LightningModule):  # type: ignore[misc,name-defined]
     def _keep(self, step: int) -> None:
         path = self._best_path(step)
         path.parent.mkdir(exist_ok=True)
-        torch.save(self.averaged.state_dict(), path.with_suffix(".new"))
-        path.with_suffix(".new").replace(path)
+        with _replacing(path) as new:
+            torch.save(self.averaged.state_dict(), new)
 
     def _save(self) -> None:
         """All processes take part, the first one writes."""
-        new = self.checkpoint.with_suffix(".new")
-        self.trainer.save_checkpoint(new)
         if self.global_rank == 0:
-            new.replace(self.checkpoint)
+            with _replacing(self.checkpoint) as new:
+                self.trainer.save_checkpoint(new)
+        else:
+            self.trainer.save_checkpoint(self.checkpoint)
         self.saved = time.monotonic()
 
 
@@ -212,7 +246,9 @@ def run(
     folder: Path,
     resolved: str,
     validate: Validate | None = None,
+    frozen: Sequence[str] = (),
     workers: int = 0,
+    paced: Paced | None = None,
     quiet: bool = False,
 ) -> Any:
     """Train; returns the averaged weights of the last or, with validation, of the best step.
@@ -230,25 +266,33 @@ def run(
             here goes on.
         resolved: text of the recipe, every value written out.
         validate: model -> figure, lower is better; see `OptimCfg.valid_every`.
+        frozen: parts of the model that keep their weights.
         workers: processes that draw batches ahead.
+        paced: told, once it is measured, how long a step takes; by default the user is.
         quiet: no progress bar.
 
     Raises:
         ValueError: the folder holds a run of another recipe.
+        OSError: a checkpoint cannot be written, as when the disk is full; the last one is kept.
     """
     torch.set_num_threads(cfg.threads)
     _keep_memory()
     folder.mkdir(parents=True, exist_ok=True)
     before, checkpoint = folder / "recipe.yaml", folder / "last.ckpt"
     if checkpoint.exists() and before.exists() and before.read_text() != resolved:
+        pairs = zip_longest(before.read_text().splitlines(), resolved.splitlines())
+        was, now = next((a or "", b or "") for a, b in pairs if a != b)
         raise ValueError(
-            f"{folder} holds a run of another recipe: name another --output or remove the folder"
+            f"{folder} holds a run of another recipe ({was.strip()!r}, now {now.strip()!r}): name "
+            "another --output or remove the folder"
         )
     world, local = (int(os.environ.get(k, 1)) for k in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
     rank = int(os.environ.get("RANK", 0))
     if rank == 0:
         atomic_text(before, resolved)
-    task = Task(model, objective, cfg, seed, folder, validate if cfg.valid_every else None)
+    judged = validate if cfg.valid_every else None
+    paced = paced or (None if quiet else tell_pace)
+    task = Task(model, objective, cfg, seed, folder, judged, frozen, paced)
     loader = DataLoader(
         _Parts(draw, cfg, rank, world),
         batch_size=None,
@@ -280,6 +324,30 @@ def run(
     if task.best:
         averaged.load_state_dict(torch.load(task._best_path(task.best[0][1]), weights_only=True))
     return averaged
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """A place to write to, which becomes `path` when all is written; till then the old one stays.
+
+    The place is always the same, so that killed runs leave one behind at most.
+
+    Raises:
+        OSError: it cannot be written, as when the disk is full.
+    """
+    new = path.with_suffix(".new")
+    try:
+        yield new
+        with new.open("r+b") as file:
+            os.fsync(file.fileno())
+        new.replace(path)
+    except (OSError, RuntimeError) as error:  # torch calls a full disk a RuntimeError
+        with contextlib.suppress(OSError):
+            new.unlink(missing_ok=True)
+        raise OSError(
+            f"{path} cannot be written ({error}): what was saved before is kept; make room and "
+            "call the same command again, and the run goes on from there"
+        ) from error
 
 
 @contextmanager

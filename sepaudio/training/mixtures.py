@@ -1,25 +1,30 @@
-"""Training of separators and extractors on mixtures that are drawn as they are needed."""
+"""Training of separators and extractors on mixtures that are drawn or made as they are needed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .. import hub, registry
 from ..data import manifest
-from ..data.dataset import collate
+from ..data.dataset import Shuffled, collate
 from ..data.mixing import Mixer, load
 from ..losses import LOSSES, absent, contrast, pit, reorder
 from ..metrics.signal import EPS
 from . import recipe as recipes
+from .lists import about, listed
 from .loop import Draw, Objective, Validate, run
 from .recipe import MixtureRecipeCfg
+from .start import held
+from .survey import say_left_out
 
 Batch = dict[str, Tensor]
+Source: TypeAlias = Mixer | Shuffled  # item(seed, epoch, index) -> Example
 
 
 @dataclass(frozen=True)
@@ -31,15 +36,17 @@ class TrainedOnMixtures:
         names: of the collections that were heard.
         fingerprint: of the recordings.
         valid: loss on the validation mixtures [dB].
+        left_out: how many recordings could not be read.
     """
 
     model: nn.Module
     names: tuple[str, ...]
     fingerprint: str
     valid: float
+    left_out: int
 
 
-def batch_at(mixer: Mixer, batch: int, seed: int) -> Draw:
+def batch_at(mixer: Source, batch: int, seed: int) -> Draw:
     """A function from the step's number to its mixtures; each is its own pure function."""
 
     def draw(step: int, part: int, parts: int) -> Batch:
@@ -53,8 +60,9 @@ def separation(loss: str) -> Objective:
     """The loss of the best order of the estimates."""
 
     def objective(model: Any, batch: Batch) -> Tensor:
-        estimates = model(batch["mixture"])
-        return pit(estimates.float(), batch["sources"], None, LOSSES[loss])[0].mean()
+        lengths = _lengths(batch)
+        estimates = model(batch["mixture"], lengths=lengths)
+        return pit(estimates.float(), batch["sources"], lengths, LOSSES[loss])[0].mean()
 
     return objective
 
@@ -68,18 +76,25 @@ def extraction(loss: str, weight: float, voices: float = 0.0) -> Objective:
 
     def objective(model: Any, batch: Batch) -> Tensor:
         embedding = model.speaker(batch["enrollment"], batch["enrollment_lengths"])
-        estimate = model(batch["mixture"], embedding).float()
+        lengths = _lengths(batch)
+        estimate = model(batch["mixture"], embedding, lengths=lengths).float()
         here = batch["target"] >= 0
         index = batch["target"].clamp_min(0)[:, None, None].expand(-1, 1, estimate.shape[-1])
         wanted = batch["sources"].gather(1, index)[:, 0]
-        present = LOSSES[loss](estimate, wanted, None)
-        gone = absent(estimate, batch["mixture"])
+        present = LOSSES[loss](estimate, wanted, lengths)
+        gone = absent(estimate, batch["mixture"], lengths)
         total = torch.where(here, present, weight * gone).mean()
         if voices and here.any():
             total = total + voices * told_apart(model.speaker, embedding, batch)
         return total
 
     return objective
+
+
+def _lengths(batch: Batch) -> Tensor | None:
+    """Samples of every mixture; None where none is padded, which is faster."""
+    lengths = batch["lengths"]
+    return lengths if bool((lengths < batch["mixture"].shape[-1]).any()) else None
 
 
 def told_apart(speaker: Any, embedding: Tensor, batch: Batch) -> Tensor:
@@ -100,17 +115,33 @@ def objective_of(model: Any, cfg: MixtureRecipeCfg) -> Objective:
     if model.speaker is None:
         raise ValueError(
             f"{cfg.architecture} has no speaker front-end: give one in the recipe, "
-            "model: {speaker: {...}}"
+            "model: {speaker: {...}} or speaker: FOLDER"
         )
     return extraction(cfg.loss, cfg.absent, cfg.voices)
 
 
-def mixers(cfg: MixtureRecipeCfg, model: Any) -> tuple[Mixer, Mixer]:
-    """What a recipe trains on, and what it is judged on.
+def with_speaker(model: Any, folder: str | Path) -> nn.Module:
+    """An extractor with the front-end in a folder; what that has of weights learns with the rest.
 
     Raises:
-        ValueError: rate or number of sources are not the model's, or the data do not suffice.
+        ValueError: it is no such front-end, or its rate or the size of its vectors do not fit.
     """
+    speaker: Any = hub.load(folder)
+    task = getattr(speaker, "task", "")
+    if model.task != "extraction" or task != "speaker":
+        raise ValueError(
+            f"speaker={folder} with {type(model).__name__}: expected a folder of "
+            "`sepaudio prepare ivector`, and an extractor"
+        )
+    made = registry.build(replace(model.cfg, speaker=speaker.cfg))
+    kept = {key: x for key, x in model.state_dict().items() if not key.startswith("speaker.")}
+    given = {f"speaker.{key}": x for key, x in speaker.state_dict().items()}
+    made.load_state_dict({**kept, **given})
+    return made
+
+
+def check_fit(cfg: MixtureRecipeCfg, model: Any) -> None:
+    """Refuse mixtures whose rate or number of sources is not the model's."""
     mixing = cfg.data.mixing
     if mixing.sample_rate != model.sample_rate:
         raise ValueError(
@@ -122,14 +153,25 @@ def mixers(cfg: MixtureRecipeCfg, model: Any) -> tuple[Mixer, Mixer]:
         raise ValueError(
             f"data.mixing.n_src={list(mixing.n_src)}: expected the model's, [{n}, {n}]"
         )
+
+
+def mixers(cfg: MixtureRecipeCfg, model: Any) -> tuple[Source, Source]:
+    """What a recipe trains on, and what it is judged on.
+
+    Raises:
+        ValueError: rate or number of sources are not the model's, or the data do not suffice.
+    """
+    if cfg.data.lists.files:
+        return listed(cfg, model)
+    check_fit(cfg, model)
     data = cfg.data
     return (
-        load(mixing, data.manifests, "train", data.shelf),
-        load(mixing, data.manifests, "valid", data.shelf),
+        load(data.mixing, data.manifests, "train", data.shelf, data.on_bad),
+        load(data.mixing, data.manifests, "valid", data.shelf, data.on_bad),
     )
 
 
-def judge(mixer: Mixer, objective: Objective, items: int, batch: int) -> Validate:
+def judge(mixer: Source, objective: Objective, items: int, batch: int) -> Validate:
     """The mean loss over the same mixtures of the valid split every time."""
 
     def validate(model: Any) -> float:
@@ -145,7 +187,7 @@ def judge(mixer: Mixer, objective: Objective, items: int, batch: int) -> Validat
     return validate
 
 
-def fit_level(model: Any, mixer: Mixer, items: int, batch: int) -> float:
+def fit_level(model: Any, mixer: Source, items: int, batch: int) -> float:
     """Make estimates as loud as their sources; returns the gain, which the decoder takes up.
 
     Scale-invariant losses leave the level open. It differs little from mixture to mixture, so the
@@ -209,12 +251,13 @@ def fit_presence(model: Any, mixer: Mixer, items: int, batch: int) -> None:
 
 def _paired(model: Any, batch: Batch) -> tuple[Tensor, Tensor]:
     """Estimates and the sources they are of, [.., T] each."""
+    lengths = _lengths(batch)
     if model.task == "separation":
-        estimates, sources = model(batch["mixture"]), batch["sources"]
-        return reorder(estimates, pit(estimates, sources)[1]), sources
+        estimates, sources = model(batch["mixture"], lengths=lengths), batch["sources"]
+        return reorder(estimates, pit(estimates, sources, lengths)[1]), sources
     embedding = model.speaker(batch["enrollment"], batch["enrollment_lengths"])
     here = batch["target"] >= 0
-    estimates = model(batch["mixture"], embedding)[here]
+    estimates = model(batch["mixture"], embedding, lengths=lengths)[here]
     return estimates, batch["sources"][here, batch["target"][here]]
 
 
@@ -226,7 +269,13 @@ def fit(
     Raises:
         ValueError: the recipe and the data do not fit together; the message says where.
     """
+    if cfg.speaker:
+        model = with_speaker(model, cfg.speaker)
     train, valid = mixers(cfg, model)
+    shelves = [s for mixer in (train, valid) for s in mixer.shelves]
+    left_out = [text for shelf in shelves for text in shelf.left_out]
+    if not quiet:
+        say_left_out(left_out)
     objective = objective_of(model, cfg)
     validate = judge(valid, objective, cfg.data.valid_items, cfg.optim.batch)
     best: Any = run(
@@ -238,15 +287,30 @@ def fit(
         folder=folder,
         resolved=recipes.to_yaml(cfg),
         validate=validate,
+        frozen=cfg.freeze,
         workers=cfg.data.workers,
         quiet=quiet,
     )
-    fit_level(best, valid, cfg.data.valid_items, cfg.optim.batch)
-    if presence := getattr(best.cfg, "presence", 0.0):
-        mixing = replace(cfg.data.mixing, seconds=presence, absent=0.5)
-        half = load(mixing, cfg.data.manifests, "valid", cfg.data.shelf)
-        fit_presence(best, half, 8 * cfg.data.valid_items, cfg.optim.batch)
-    shelves = [train.speech, train.rooms, *train.beds.values()]
-    rows = [row for shelf in shelves if shelf for row in shelf.rows]
-    names = tuple(sorted({row.origin for row in rows}))
-    return TrainedOnMixtures(best, names, manifest.fingerprint(rows), validate(best))
+    _fit_rest(best, valid, cfg)
+    return TrainedOnMixtures(best, *_heard(train), validate(best), len(left_out))
+
+
+def _heard(train: Source) -> tuple[tuple[str, ...], str]:
+    """Names of what was trained on, and its fingerprint."""
+    if isinstance(train, Shuffled):
+        return about(train.listed.rows)
+    rows = [row for shelf in train.shelves for row in shelf.rows]
+    return tuple(sorted({row.origin for row in rows})), manifest.fingerprint(rows)
+
+
+def _fit_rest(model: Any, valid: Source, cfg: MixtureRecipeCfg) -> None:
+    """What no gradient finds, measured on the valid split, but for parts that are frozen."""
+    data, batch = cfg.data, cfg.optim.batch
+    decoder = [f"decoder.{name}" for name in model.decoder.state_dict()]
+    if not any(held(name, cfg.freeze) for name in decoder):
+        fit_level(model, valid, data.valid_items, batch)
+    presence = getattr(model.cfg, "presence", 0.0)
+    if presence and not held("evidence", cfg.freeze):
+        mixing = replace(data.mixing, seconds=presence, absent=0.5)
+        half = load(mixing, data.manifests, "valid", data.shelf, data.on_bad)
+        fit_presence(model, half, 8 * data.valid_items, batch)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from .. import registry
+from .. import hub, registry
 from ..data.augment import AugmentCfg
 from ..data.mixing import MixingCfg
+from ..data.shelf import check_on_bad
 from ..losses import LOSSES
 
 
@@ -39,6 +42,7 @@ class DataCfg:
         items: augmented clips in the bank.
         item_seconds: length of each [s].
         machines: share of noise that is simulated wind, machines and engines.
+        on_bad: "stop" at a recording that cannot be read, or "skip" it.
         processes: that make the bank.
         mix: what lies under what.
         augment: what every class goes through.
@@ -51,10 +55,14 @@ class DataCfg:
     items: int = 30000
     item_seconds: float = 4.0
     machines: float = 0.08
+    on_bad: str = "stop"
     processes: int = 2
     mix: MixCfg = field(default_factory=MixCfg)
     augment: AugmentCfg = field(default_factory=AugmentCfg)
     held_out: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_on_bad(self.on_bad)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +130,10 @@ class RecipeCfg:
 
     Attributes:
         architecture: a registered name.
-        model: values of its cfg that differ, such as {"dropout": 0.0}.
+        model: values of its cfg that differ, such as {"dropout": 0.0}; with `init`, of that one's.
+        init: weights to start from, see `start.Start`: a name of those that ship, or a model
+            folder, relative to the working folder.
+        freeze: parts that keep their weights, such as "stem" or "stem.0".
         data: see `DataCfg`.
         optim: see `OptimCfg`.
         seed: of every draw.
@@ -131,6 +142,8 @@ class RecipeCfg:
 
     architecture: str
     model: dict[str, Any] = field(default_factory=dict)
+    init: str = ""
+    freeze: tuple[str, ...] = ()
     data: DataCfg = field(default_factory=DataCfg)
     optim: OptimCfg = field(default_factory=OptimCfg)
     seed: int = 0
@@ -138,23 +151,59 @@ class RecipeCfg:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ListsCfg:
+    """Fixed mixtures to train on, such as a published set's.
+
+    Attributes:
+        files: lists of mixtures (CSV), relative to the recipe; their splits train and valid are
+            used. For extractors a row without enrollment gets one of its speakers as target,
+            enrolled by another recording of that speaker in the list.
+        seconds: of every mixture that are learned from; another stretch in every epoch [s].
+        enrollment_seconds: longest enrollment [s]; 0 for the whole recording.
+    """
+
+    files: tuple[str, ...] = ()
+    seconds: float = 4.0
+    enrollment_seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.seconds <= 0 or self.enrollment_seconds < 0:
+            raise ValueError(
+                f"seconds={self.seconds}, enrollment_seconds={self.enrollment_seconds}: expected "
+                "more than 0, and 0 or more"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
 class SpeakersCfg:
-    """Where mixtures of speakers come from.
+    """Where mixtures of speakers come from: either drawn from manifests, or listed.
 
     Attributes:
         manifests: CSV files with a column `speaker`, relative to the recipe.
-        mixing: how the mixtures are drawn; its sample rate is the model's.
+        mixing: how their mixtures are drawn; its sample rate is the model's.
+        lists: see `ListsCfg`.
         shelf: folder of the decoded recordings, made when it is not there; relative to the
             working folder.
+        on_bad: "stop" at a recording that cannot be read, or "skip" it.
         valid_items: mixtures of the valid split that validation hears, always the same.
         workers: processes that mix ahead.
     """
 
     manifests: tuple[str, ...] = ()
     mixing: MixingCfg = field(default_factory=MixingCfg)
+    lists: ListsCfg = field(default_factory=ListsCfg)
     shelf: str = "runs/shelf"
+    on_bad: str = "stop"
     valid_items: int = 100
     workers: int = 0
+
+    def __post_init__(self) -> None:
+        check_on_bad(self.on_bad)
+        if self.manifests and self.lists.files:
+            raise ValueError(
+                f"manifests={list(self.manifests)} and lists.files={list(self.lists.files)}: "
+                "expected one of them; empty the other"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,7 +212,11 @@ class MixtureRecipeCfg:
 
     Attributes:
         architecture: a registered name.
-        model: values of its cfg that differ.
+        model: values of its cfg that differ; with `init`, of that one's.
+        init: weights to start from, as in `RecipeCfg`.
+        freeze: parts that keep their weights, such as "tcn" or "encoder".
+        speaker: folder of the front-end that an extractor hears enrollments by, such as one of
+            `sepaudio prepare ivector`, relative to the working folder; "" where it is in `model`.
         data: see `SpeakersCfg`.
         optim: see `OptimCfg`.
         loss: a key of `losses.LOSSES`.
@@ -176,6 +229,9 @@ class MixtureRecipeCfg:
 
     architecture: str
     model: dict[str, Any] = field(default_factory=dict)
+    init: str = ""
+    freeze: tuple[str, ...] = ()
+    speaker: str = ""
     data: SpeakersCfg = field(default_factory=SpeakersCfg)
     optim: OptimCfg = field(default_factory=OptimCfg)
     loss: str = "si_snr"
@@ -215,11 +271,13 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> AnyRecipe:
     parser.add_class_arguments(kind, None)
     try:
         parsed = parser.parse_path(str(path))
-        parsed = parser.parse_args([f"--{override}" for override in overrides], namespace=parsed)
-        recipe: AnyRecipe = kind(**vars(parser.instantiate(parsed)))
-    except (ArgumentError, TypeError) as error:
+        inner = [override for override in overrides if override.startswith("model.")]
+        others = [f"--{override}" for override in overrides if override not in inner]
+        values = vars(parser.instantiate(parser.parse_args(others, namespace=parsed)))
+        recipe: AnyRecipe = kind(**{**values, "model": _changed(values["model"], inner)})
+    except (ArgumentError, TypeError, yaml.YAMLError) as error:
         raise ValueError(f"{path}: {error}") from error
-    registry.config(recipe.architecture, **recipe.model)  # names the key that is wrong
+    model_cfg(recipe)  # names the key that is wrong
     return _anchored(recipe, path.parent)
 
 
@@ -238,14 +296,58 @@ def _kind(path: Path, overrides: Sequence[str]) -> type[AnyRecipe]:
     return RecipeCfg if hasattr(cfg, "labels") else MixtureRecipeCfg
 
 
+def model_cfg(recipe: AnyRecipe) -> Any:
+    """The cfg of the model that a recipe trains.
+
+    Raises:
+        ValueError: a key of `model` is wrong, or `init` is of another architecture.
+    """
+    named = registry.config(recipe.architecture)
+    if not recipe.init:
+        return registry.changed(named, recipe.model)
+    about = hub.about(recipe.init)
+    theirs = registry.from_dict(about["cfg"])
+    architecture = about.get("architecture", recipe.architecture)
+    if architecture != recipe.architecture or type(theirs) is not type(named):
+        what = about.get("architecture") or type(theirs).__name__
+        raise ValueError(
+            f"init={recipe.init} is of architecture {what}: expected {recipe.architecture}, as the "
+            "recipe says; change its `architecture`, or start from other weights"
+        )
+    return registry.changed(theirs, recipe.model)
+
+
+def _changed(model: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Values of `model` after overrides of any depth; jsonargparse would drop their neighbours."""
+    model = deepcopy(model)
+    for override in overrides:
+        key, _, text = override.partition("=")
+        *above, last = key.split(".")[1:]
+        values = model
+        for name in above:
+            if not isinstance(values.get(name), dict):
+                values[name] = {}
+            values = values[name]
+        try:
+            values[last] = json.loads(text)  # 1e-3 is a number here, in YAML a word
+        except ValueError:
+            values[last] = yaml.safe_load(text)
+    return model
+
+
 def _anchored(recipe: AnyRecipe, folder: Path) -> AnyRecipe:
-    manifests = tuple(str(folder / manifest) for manifest in recipe.data.manifests)
-    return replace(recipe, data=replace(recipe.data, manifests=manifests))  # type: ignore[arg-type]
+    data: Any = recipe.data
+    data = replace(data, manifests=tuple(str(folder / path) for path in data.manifests))
+    if isinstance(data, SpeakersCfg):
+        listed = tuple(str(folder / path) for path in data.lists.files)
+        data = replace(data, lists=replace(data.lists, files=listed))
+    return replace(recipe, data=data)
 
 
 def to_yaml(recipe: AnyRecipe) -> str:
-    """The resolved recipe, every value written out."""
-    return yaml.safe_dump(_plain(asdict(recipe)), sort_keys=False)
+    """The resolved recipe, every value written out, and which weights `init` meant."""
+    text = yaml.safe_dump(_plain(asdict(recipe)), sort_keys=False)
+    return text + (f"# init: {hub.about(recipe.init)['sha256']}\n" if recipe.init else "")
 
 
 def _plain(value: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import pickle
 import warnings
@@ -60,7 +59,7 @@ def convert(
     for name, value in model.state_dict().items():
         if value.is_floating_point() and not value.isfinite().all():
             raise ValueError(f"{files.name(path)}: {name} has NaN or infinite values; train again")
-    origin = {"file": Path(path).name, "sha256": _sha256(Path(path)), "format": source}
+    origin = {"file": Path(path).name, "sha256": files.sha256(path), "format": source}
     has = {name.split(".")[0] for name in model.state_dict()}
     parts = [part for part in recipe.untrained if part in has]
     untrained = {"untrained": parts} if parts else {}
@@ -123,14 +122,6 @@ def _reason(error: Exception) -> str:
     return (named or lines or [type(error).__name__])[0].split(". Please use")[0][:200]
 
 
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def _card(name: str, model: Any, origin: dict[str, str], license: str, untrained: list[str]) -> str:
     parameters = sum(p.numel() for p in model.parameters())
     unknown = ": ask who made them before you use or pass them on" if license == UNKNOWN else ""
@@ -148,7 +139,7 @@ def _card(name: str, model: Any, origin: dict[str, str], license: str, untrained
         named = ", ".join(f"`{part}`" for part in untrained)
         text += (
             f"\nNot trained yet: {named}. The model is a start for training and refused elsewhere:"
-            " `sepaudio.load(folder, untrained=True)`.\n"
+            " `sepaudio train RECIPE --init` and this folder.\n"
         )
     return text
 

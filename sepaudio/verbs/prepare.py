@@ -1,4 +1,4 @@
-"""Make what has to be there before a model is trained: an i-vector front-end from a manifest."""
+"""What comes before a model is trained: a look at manifests, an i-vector front-end from them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from .. import hub, io
 from ..data import manifest
 from ..data.manifest import Recording
+from ..data.validate import Report, validate
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,8 +54,28 @@ class PrepareCfg:
     license: str = "unknown"
 
 
-def read_overrides(overrides: Sequence[str]) -> PrepareCfg:
-    """The cfg with `key=value` overrides such as "components=128".
+@dataclass(frozen=True, kw_only=True)
+class CheckCfg:
+    """What a manifest or a list of mixtures is held to.
+
+    Attributes:
+        sample_rate: that a model wants [Hz]; lower ones are named.
+        least_seconds: shorter recordings are named [s].
+        read_all: decode every file, which finds damage and NaN behind the header.
+        refused_speakers: beginnings of names that stand for more than one person.
+    """
+
+    sample_rate: int | None = None
+    least_seconds: float = 1.0
+    read_all: bool = False
+    refused_speakers: tuple[str, ...] = ()
+
+
+Cfg = TypeVar("Cfg", PrepareCfg, CheckCfg)
+
+
+def read_overrides(overrides: Sequence[str], kind: type[Cfg]) -> Cfg:
+    """A cfg with `key=value` overrides such as "components=128".
 
     Raises:
         ValueError: no such key, or a value of another type; the key is named.
@@ -63,14 +84,25 @@ def read_overrides(overrides: Sequence[str]) -> PrepareCfg:
 
     for override in overrides:
         if "=" not in override or override.startswith("-"):
-            raise ValueError(f"{override!r}: expected key=value, such as components=128")
+            raise ValueError(f"{override!r}: expected key=value, such as split=train")
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(PrepareCfg, None)
+    parser.add_class_arguments(kind, None)
     try:
         parsed = parser.parse_args([f"--{override}" for override in overrides])
-        return PrepareCfg(**vars(parser.instantiate(parsed)))
+        return kind(**vars(parser.instantiate(parsed)))
     except (ArgumentError, TypeError) as error:
         raise ValueError(str(error)) from error
+
+
+def check(paths: Sequence[str | Path], cfg: CheckCfg | None = None) -> dict[str, Report]:
+    """What is wrong with manifests and lists of mixtures, row by row; see `data.validate`.
+
+    Args:
+        paths: CSV files.
+        cfg: what they are held to.
+    """
+    options = asdict(cfg or CheckCfg())
+    return {str(path): validate(path, **options) for path in paths}
 
 
 def prepare_ivector(

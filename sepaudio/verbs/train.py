@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
@@ -12,16 +13,23 @@ from typing import Any
 
 import torch
 
-from .. import hub, registry
+from .. import hub
 from ..training import classify, mixtures
 from ..training import recipe as recipes
+from ..training import rehearse as rehearsal
 from ..training.bank import banks
+from ..training.start import Start, model_of
+from ..training.survey import say, survey
+
+SHARE_ALIKE = re.compile(r"(?<![A-Za-z])(SA|[AL]?GPL|GFDL)(?![A-Z])")
 
 
 def train(
     recipe: str | Path,
     overrides: Sequence[str] = (),
     *,
+    init: str | Path = "",
+    freeze: Sequence[str] = (),
     output: str | Path | None = None,
     quiet: bool = False,
 ) -> Path:
@@ -32,41 +40,98 @@ def train(
     Args:
         recipe: YAML file.
         overrides: "key=value".
+        init: the recipe's `init`: weights to start from, by their name or folder.
+        freeze: the recipe's `freeze`: parts that keep their weights.
         output: folder of the run; by default runs/ and the recipe's name.
-        quiet: no progress bar.
+        quiet: no progress bar, and nothing is said of start, data, disk and time.
 
     Raises:
-        ValueError: the recipe or the data is wrong; the message says where.
+        ValueError: the recipe or the data is wrong, or the disk too full; the message says where.
+        OSError: a checkpoint cannot be written; the last one is kept.
     """
-    cfg = recipes.read(recipe, overrides)
-    folder = Path(output) if output is not None else Path("runs") / Path(recipe).stem
+    cfg, folder = _read(recipe, [*overrides, *_start_of(init, freeze)], output)
     torch.manual_seed(cfg.seed)
-    model: Any = registry.create(cfg.architecture, **cfg.model)
+    model: Any
+    model, start = model_of(cfg)
+    found = survey(cfg, model, folder)
+    if not quiet:
+        say(*(start.lines() if start else []), *found.lines())
+    found.check(cfg.data.on_bad)
     names: tuple[str, ...]
     if isinstance(cfg, recipes.RecipeCfg):
-        heard = classify.fit(model, *banks(cfg, model), cfg, folder, quiet=quiet)
+        heard = classify.fit(model, *banks(cfg, model), cfg, folder, start=start, quiet=quiet)
         trained, names = heard.model, heard.bank.names
         measured = {
             "data_fingerprint": heard.bank.fingerprint,
             "temperature": heard.temperature,
             "valid_accuracy_augmented_2s": heard.valid_accuracy,
+            "left_out": len(heard.bank.left_out),
         }
     else:
         mixed = mixtures.fit(model, cfg, folder, quiet=quiet)
         trained, names = mixed.model, mixed.names
-        measured = {"data_fingerprint": mixed.fingerprint, "valid_loss_db": mixed.valid}
-    about = {**describe(cfg, names), **measured}
-    return hub.save(trained, folder / "model", card=_card(cfg, names), **about)
+        measured = {
+            "data_fingerprint": mixed.fingerprint,
+            "valid_loss_db": mixed.valid,
+            "left_out": mixed.left_out,
+        }
+    about = {**describe(cfg, names, start), **measured}
+    return hub.save(trained, folder / "model", card=_card(cfg, names, start), **about)
 
 
-def describe(cfg: recipes.AnyRecipe, names: Sequence[str]) -> dict[str, object]:
+def rehearse(
+    recipe: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    init: str | Path = "",
+    freeze: Sequence[str] = (),
+    output: str | Path | None = None,
+) -> list[str]:
+    """What `train` would start from and need, in lines: data, disk and measured time.
+
+    A few steps are made, on a few of the recordings; nothing is left behind.
+
+    Args:
+        recipe: as for `train`, like the others.
+        overrides: "key=value".
+        init: weights to start from.
+        freeze: parts that keep their weights.
+        output: folder of the run.
+
+    Raises:
+        ValueError: the run would not start, or not end; the message says why.
+    """
+    cfg, folder = _read(recipe, [*overrides, *_start_of(init, freeze)], output)
+    torch.manual_seed(cfg.seed)
+    model, start = model_of(cfg)
+    found = survey(cfg, model, folder)
+    found.check(cfg.data.on_bad)
+    measured = rehearsal.rehearse(cfg, model, found)
+    return [*(start.lines() if start else []), *found.lines(), *measured.lines()]
+
+
+def _read(
+    recipe: str | Path, overrides: Sequence[str], output: str | Path | None
+) -> tuple[recipes.AnyRecipe, Path]:
+    """A recipe and the folder of its run."""
+    folder = Path(output) if output is not None else Path("runs") / Path(recipe).stem
+    return recipes.read(recipe, overrides), folder
+
+
+def describe(
+    cfg: recipes.AnyRecipe, names: Sequence[str], start: Start | None = None
+) -> dict[str, object]:
     """What config.json says of a run beside the model itself and what was measured."""
+    named = {"data": _without_paths(cfg), **({"init": start.name} if start else {})}
+    if isinstance(cfg, recipes.MixtureRecipeCfg):
+        named["speaker"] = Path(cfg.speaker).name
     return {
         "architecture": cfg.architecture,
         "license": cfg.license,
         "trained_on": list(names),
         "seed": cfg.seed,
-        "recipe": json.loads(json.dumps(asdict(cfg))) | {"data": _without_paths(cfg)},
+        **({"init": start.record()} if start else {}),
+        "recipe": json.loads(json.dumps(asdict(cfg))) | named,
         "versions": {
             "python": platform.python_version(),
             **{name: version(name) for name in ("torch", "numpy", "pytorch-lightning", "soxr")},
@@ -77,14 +142,54 @@ def describe(cfg: recipes.AnyRecipe, names: Sequence[str]) -> dict[str, object]:
 def _without_paths(cfg: recipes.AnyRecipe) -> dict[str, object]:
     data = json.loads(json.dumps(asdict(cfg.data)))
     data["manifests"] = [Path(path).name for path in cfg.data.manifests]
+    if isinstance(cfg, recipes.MixtureRecipeCfg):
+        data["lists"]["files"] = [Path(path).name for path in cfg.data.lists.files]
     for folder in ("bank", "shelf"):
         data.pop(folder, None)
     return dict(data)
 
 
-def _card(cfg: recipes.AnyRecipe, names: Sequence[str]) -> str:
+def _start_of(init: str | Path, freeze: Sequence[str]) -> list[str]:
+    """What `init` and `freeze` are as overrides of a recipe."""
+    return [
+        *([f"init={init}"] if init else []),
+        *([f"freeze={json.dumps(list(freeze))}"] if freeze else []),
+    ]
+
+
+def _card(cfg: recipes.AnyRecipe, names: Sequence[str], start: Start | None) -> str:
     sources = "\n".join(f"- {name}" for name in names)
     return (
         f"# {cfg.architecture}\n\nLicence of the weights: {cfg.license}\n\n"
+        f"{_rights(cfg, start)}"
         f"Trained {cfg.optim.steps} steps, seed {cfg.seed}, on\n\n{sources}\n"
+        f"{_origin(cfg, start)}"
     )
+
+
+def _rights(cfg: recipes.AnyRecipe, start: Start | None) -> str:
+    """What the licence leaves open, for the card."""
+    told = []
+    if cfg.license == "unknown":
+        told.append("The recipe names no licence: settle it before you pass these weights on.")
+    if start is not None and SHARE_ALIKE.search(start.license):
+        told.append(
+            f"They were trained from `{start.name}`, whose licence, {start.license}, is "
+            "share-alike: what is made from it is passed on under the same terms."
+        )
+    elif start is not None and start.license != cfg.license:
+        told.append(f"They were trained from `{start.name}`, whose licence is {start.license}.")
+    return "".join(f"{line}\n\n" for line in told)
+
+
+def _origin(cfg: recipes.AnyRecipe, start: Start | None) -> str:
+    """Where a run began, for the card."""
+    if start is None:
+        return ""
+    text = f"\nStarted from `{start.name}` (SHA-256 of its weights: {start.about['sha256']})"
+    if cfg.freeze:
+        text += f"; frozen: {', '.join(cfg.freeze)}"
+    if start.new:
+        text += f"; new: {', '.join(start.new)}"
+    before = start.about.get("trained_on", ())
+    return f"{text}.\n" + (f"\nThat one was trained on {', '.join(before)}.\n" if before else "")

@@ -1,0 +1,14 @@
+"""Train separators and an extractor on the published mixtures of LibriMix.
+
+    python recipes/librimix/train.py [key=value ...] [--recipes NAME ...] [--runs FOLDER]
+
+The lists are RUNS/lists/train.csv and valid.csv, as README.md beside this makes them. A killed run
+goes on when called again.
+"""
+
+from pathlib import Path
+
+from sepaudio.cli.recipes import train
+
+if __name__ == "__main__":
+    train(__doc__, Path(__file__).parent)

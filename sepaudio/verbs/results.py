@@ -1,0 +1,71 @@
+"""Results of recipes: trained models scored on lists of mixtures, and a README's block of them."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from .. import files, hub
+from .evaluate_mixtures import evaluate_mixtures
+from .scores import Row, to_csv
+
+BEGIN, END = "<!-- results -->", "<!-- end results -->"
+
+
+def score_lists(
+    model: Any, lists: Sequence[Path], out: Path, **options: Any
+) -> dict[str, list[Row]]:
+    """Rows by list; a CSV of each and the first mixtures as audio go to `out`.
+
+    Args:
+        model: a loaded separator or extractor.
+        lists: of mixtures (CSV).
+        out: folder of the scores.
+        options: of `evaluate_mixtures`.
+
+    Raises:
+        ValueError: a list does not fit the model.
+    """
+    found = {}
+    out.mkdir(parents=True, exist_ok=True)
+    for path in lists:
+        rows = list(evaluate_mixtures(model, path, examples=out / path.stem, **options))
+        files.atomic_text(out / f"{path.stem}.csv", to_csv(rows))
+        found[path.stem] = rows
+    return found
+
+
+def described(model: Any, folder: str | Path) -> str:
+    """A sentence on a model: its size, and the run that its folder tells of."""
+    config = hub.read_config(folder)
+    return (
+        f"{sum(p.numel() for p in model.parameters()):,} parameters, of which "
+        f"{sum(p.numel() for p in model.tcn.parameters()):,} in the blocks; "
+        f"{config['recipe']['optim']['steps']} steps at most, seed {config['seed']}, validation "
+        f"loss {config['valid_loss_db']:.2f} dB."
+    )
+
+
+def machine(model: Any) -> str:
+    """A sentence on what a model is measured with: its device, this machine, versions."""
+    device, python = next(model.parameters()).device.type, platform.python_version()
+    return (
+        f"Measured on {device} ({platform.machine()}, Python {python}, torch {version('torch')})."
+    )
+
+
+def fill(readme: str | Path, text: str) -> None:
+    """Write a text between the marks of a README, in the place of what is there.
+
+    Raises:
+        ValueError: the marks are not there.
+    """
+    old = Path(readme).read_text(encoding="utf-8")
+    head, begin, rest = old.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{readme}: expected {BEGIN} and {END}, between which results are written")
+    files.atomic_text(readme, f"{head}{BEGIN}\n\n{text.strip()}\n\n{END}{tail}")

@@ -1,0 +1,70 @@
+"""The shipped extractor and separator on the real recordings in samples/."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import sepaudio
+from sepaudio import hub, io, metrics
+from sepaudio.cli import main
+from sepaudio.verbs.enroll import enroll
+
+SAMPLES = Path(__file__).parents[1] / "samples"
+RATE = 8000
+
+
+def read(name):
+    x, rate = io.read(SAMPLES / name, channel=0)
+    return io.resample(x, rate, RATE)
+
+
+@pytest.fixture(scope="module")
+def extractor():
+    return sepaudio.load("one_speaker")
+
+
+def mixed(extractor, target, other, db):
+    """What `extract` improves where a speaker talks over something, `db` louder [dB]."""
+    n = min(len(target) // 2, len(other))
+    known, target, other = target[n : 2 * n], target[:n], other[:n]
+    gain = np.sqrt(np.mean(target**2) / np.mean(other**2)) * 10 ** (-db / 20)
+    mixture = target + gain * other
+    embedding = enroll([known], RATE, model=extractor).embedding
+    estimate, rate = sepaudio.extract(mixture, RATE, embedding, model=extractor)
+    assert rate == RATE
+    return metrics.si_snr(estimate, target) - metrics.si_snr(mixture, target), estimate, target
+
+
+@pytest.mark.parametrize("other", ["crying_baby.flac", "dishes.flac", "helicopter.flac"])
+def test_a_speaker_comes_out_of_noise(extractor, other):
+    gain, estimate, target = mixed(extractor, read("speech.flac"), read(other), 0.0)
+    assert gain > 2
+    level = 10 * np.log10(np.mean(estimate**2) / np.mean(target**2))
+    assert abs(level) < 3  # as loud as the speaker was
+
+
+def test_of_two_speakers_the_enrolled_one_comes_out(tmp_path, capsys):
+    out = tmp_path / "one.wav"
+    enrolled = ["--enroll", str(SAMPLES / "mixture_enrollment.flac")]
+    with pytest.raises(SystemExit) as stopped:
+        main(["extract", str(SAMPLES / "mixture.flac"), *enrolled, "-o", str(out)])
+    assert stopped.value.code == 0
+    estimate, rate = io.read(out, channel=0)
+    mixture = read("mixture.flac")
+    assert (rate, len(estimate)) == (RATE, len(mixture))
+    assert np.isfinite(estimate).all()
+    share = np.mean(estimate**2) / np.mean(mixture**2)
+    assert 0.05 < share < 1.2  # neither silence nor something made up
+    assert "enrolled" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["one_speaker", "two_speakers"])
+def test_cards_say_what_was_measured(name):
+    assert name in hub.weights()
+    card = (hub.SHIPPED / name / "README.md").read_text()
+    assert "CC-BY-SA-4.0" in card
+    assert "| two_speakers | all " in card
+    config = hub.read_config(hub.SHIPPED / name)
+    assert f"`{config['data_fingerprint']}`" in card
+    assert not any("RAVDESS" in origin.upper() for origin in config["trained_on"])
