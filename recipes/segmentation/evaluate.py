@@ -17,9 +17,10 @@ import numpy as np
 
 from sepaudio import io
 from sepaudio.data import timeline
-from sepaudio.files import atomic_json, atomic_text
+from sepaudio.files import atomic_json
 from sepaudio.metrics import accuracy, bootstrap, confusion, recalls
 from sepaudio.verbs import segment as verb
+from sepaudio.verbs.results import fill
 from sepaudio.verbs.segment import Heard, SegmentCfg
 
 HERE = Path(__file__).parent
@@ -182,11 +183,7 @@ def main() -> None:
             "valid": {t: {v: asdict(s) for v, s in p.items()} for t, p in tried.items()},
         }
     atomic_json(options.into / "results.json", results)
-    readme = (options.into / "README.md").read_text()
-    head, rest = readme.split("<!-- results -->")
-    tail = rest.split("<!-- end results -->")[1]
-    whole = f"{head}<!-- results -->\n\n{text}<!-- end results -->{tail}"
-    atomic_text(options.into / "README.md", whole)
+    fill(options.into / "README.md", text)
     print(text)
 
 

@@ -15,11 +15,13 @@ from .given import Array
 from .report import COLOURS, check_plot
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 COLUMNS = 1200  # at most, whatever the duration
 SIZE, HOP = 512, 160  # [samples] of a frame of the spectrogram
 RANGE = 80.0  # [dB] below its loudest point
 FIRST = ("speech", "music", "noise")  # have the same colours in every picture
+STEPS = (30, 60, 120, 300, 600, 1200, 3600)  # [s] between the labels of a long time
 QUIET = "0.75"  # the grey of silence
 
 
@@ -54,12 +56,19 @@ def draw(path: str | Path, timeline: Timeline, blocks: Iterable[Array], sample_r
     middle.fill_between(at, low, high, color="0.3", linewidth=0.5)
     middle.set(ylabel="samples")
     _bars(below, timeline)
-    if timeline.seconds >= 120:
-        below.xaxis.set_major_formatter(lambda x, _: f"{int(x // 60)}:{int(x % 60):02}")
-    unit = "s" if timeline.seconds < 120 else "min:s"
-    below.set(xlabel=f"time [{unit}]", xlim=(0, timeline.seconds))
+    _time(below, timeline.seconds)
     with files.atomic(path) as temporary:
         figure.savefig(temporary, dpi=150)
+
+
+def _time(axes: Any, seconds: float) -> None:
+    """Label the time, that of long recordings in whole minutes."""
+    long = seconds >= 120
+    if long:
+        step = next((s for s in STEPS if seconds <= 10 * s), STEPS[-1])
+        ticks = np.arange(0, seconds, step)
+        axes.set_xticks(ticks, [f"{int(t // 60)}:{int(t % 60):02}" for t in ticks])
+    axes.set(xlabel=f"time [{'min:s' if long else 's'}]", xlim=(0, seconds))
 
 
 def summary(blocks: Iterable[Array], n_samples: int) -> tuple[Floats, Floats, Floats]:
@@ -81,19 +90,28 @@ def summary(blocks: Iterable[Array], n_samples: int) -> tuple[Floats, Floats, Fl
         cut = np.lib.stride_tricks.sliding_window_view(x, SIZE)[::HOP]
         column = (at - len(rest) + np.arange(count) * HOP) * n // n_samples
         column = np.minimum(column, n - 1)
-        np.add.at(power, column, np.abs(np.fft.rfft(cut * np.hanning(SIZE))) ** 2)
-        np.add.at(frames, column, 1)
+        spectra = np.abs(np.fft.rfft(cut * np.hanning(SIZE))) ** 2
+        starts, spots = _stretches(column)
+        power[spots] += np.add.reduceat(spectra, starts, axis=0)
+        frames[:] += np.bincount(column, minlength=n)
         return count * HOP
 
     for block in blocks:
         column = np.minimum((at + np.arange(len(block))) * n // n_samples, n - 1)
-        np.minimum.at(low, column, block)
-        np.maximum.at(high, column, block)
+        starts, spots = _stretches(column)
+        low[spots] = np.minimum(low[spots], np.minimum.reduceat(block, starts))
+        high[spots] = np.maximum(high[spots], np.maximum.reduceat(block, starts))
         rest = np.concatenate([rest, block])
         at += len(block)
         rest = rest[add(rest) :]
     add(np.pad(rest, (0, SIZE)))  # the rest is filled up with silence
     return power.T / np.maximum(frames, 1), low, high
+
+
+def _stretches(column: Ints) -> tuple[Ints, Ints]:
+    """Where each stretch of one column begins, and which column it is."""
+    starts = np.flatnonzero(np.diff(column, prepend=-1))
+    return starts, column[starts]
 
 
 def _bars(axes: Any, timeline: Timeline) -> None:
