@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .verbs.evaluate_mixtures import evaluate_mixtures
     from .verbs.prepare import prepare_ivector
     from .verbs.profile import profile
+    from .verbs.segment import SegmentCfg, segment, segment_files
     from .verbs.separate import extract, separate
     from .verbs.train import train
 
@@ -52,6 +53,9 @@ _HOME = {
     "prepare_ivector": "verbs.prepare",
     "profile": "verbs.profile",
     "save": "hub",
+    "segment": "verbs.segment",
+    "segment_files": "verbs.segment",
+    "SegmentCfg": "verbs.segment",
     "separate": "verbs.separate",
     "save_embedding": "hub",
     "Streamer": "streaming",
@@ -60,6 +64,7 @@ _HOME = {
 }
 
 __all__ = [
+    "SegmentCfg",
     "Streamer",
     "__version__",
     "classify",
@@ -80,6 +85,8 @@ __all__ = [
     "profile",
     "save",
     "save_embedding",
+    "segment",
+    "segment_files",
     "separate",
     "train",
     "weights",

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from sepaudio import hub, io
+from sepaudio.data import timeline
 
 ROOT = Path(__file__).parent.parent
 RECIPE = ROOT / "recipes" / "speech_music_noise"
@@ -76,6 +77,23 @@ def test_from_recordings_to_published_weights(folder):
     for name in index:
         assert hub.load(folder / "weights" / name).labels == ("noise", "music", "speech")
         assert "| noise0 | CC0-1.0 |" in (folder / "weights" / name / "README.md").read_text()
+
+
+@pytest.mark.skipif(find_spec("librosa") is None, reason="needs librosa")
+def test_from_recordings_to_a_table_of_segmentations(folder, tmp_path):
+    recipe = ROOT / "recipes" / "segmentation"
+    for split in ("valid", "test"):
+        sizes = ["--split", split, "--out", f"set/{split}", "--files", 1, "--seed", 1]
+        script(folder, "../segmentation/make_set.py", "manifest.csv", *sizes)
+    (one,) = timeline.read(folder / "set/test/labels.csv")
+    assert one.seconds == pytest.approx(io.info(folder / "set/test/000.flac").duration, abs=1e-4)
+    assert {s.label for s in one.segments} <= {"speech", "music", "noise", "silence"}
+    shutil.copy(recipe / "README.md", tmp_path / "README.md")
+    sets = ["--valid", "set/valid", "--test", "set/test", "--into", tmp_path]
+    script(folder, "../segmentation/evaluate.py", *sets)
+    found = json.loads((tmp_path / "results.json").read_text())
+    assert set(found) == {"speech_music_noise", "speech_music_noise_slim"}
+    assert (tmp_path / "README.md").read_text().count("`segment` as it ships") == 2
 
 
 def test_from_speakers_to_scores(tmp_path):

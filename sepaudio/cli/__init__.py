@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 VERBS = {
     "classify": "name what recordings are: speech, music, noise ...",
+    "segment": "say what is heard when: a timeline of speech, music, noise, silence",
     "extract": "write one speaker of a recording, given a recording of that speaker",
     "separate": "write every source of a recording to a file of its own",
     "enroll": "make the embedding of a speaker from recordings",

@@ -7,11 +7,11 @@ import io as text_io
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from ..files import atomic
+from ..files import atomic_text
 from ..verbs.classify import DEFAULT, SILENCE_DB, WINDOW, Classification
 
 Format = Literal["auto", "table", "csv", "jsonl"]
@@ -28,27 +28,16 @@ def run(arguments: list[str]) -> int:
         prog="sepaudio classify",
         description="Name what recordings are. " + (verb.__doc__ or "").split("\n\n", 1)[1],
     )
-    parser.add_argument(
-        "paths", nargs="+", help="files, folders (searched), patterns, - for standard input"
-    )
-    parser.add_argument("-m", "--model", default=DEFAULT, help="name of weights, or a folder")
-    parser.add_argument("-d", "--device", default="auto", help="auto, cpu, cuda or mps")
+    common(parser)
     parser.add_argument("-f", "--format", type=Format, default="auto", help="of the results")
     parser.add_argument("-o", "--output", type=str | None, default=None, help="file to write")
     parser.add_argument("-k", "--top-k", type=int | None, default=None, help="classes to show")
     parser.add_argument("--window", type=float, default=WINDOW, help="[s] decided at once")
-    parser.add_argument(
-        "--silence-db", type=float, default=SILENCE_DB, help="a quieter window is silence"
-    )
-    parser.add_argument(
-        "--channel", type=int | Literal["mix"], default="mix", help="mix, or a number from 0"
-    )
-    parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
-    parser.add_argument("-v", "--verbose", action="store_true", help="say how fast it went")
     options = parser.parse_args(arguments)
     if options.top_k is not None and options.top_k < 1:
         parser.error(f"--top-k {options.top_k}: expected 1 or more")
     paths = io.find(options.paths)
+    spare(options.output, paths)
     net = verb.resolve(options.model, options.device)
     results = verb.classify_files(
         paths,
@@ -58,16 +47,35 @@ def run(arguments: list[str]) -> int:
         silence_db=options.silence_db,
         channel=options.channel,
     )
-    began = time.perf_counter()
-    found = list(_progress(results, len(paths), options.quiet))
-    took = time.perf_counter() - began
+    found = collect(results, len(paths), net, options, "classify")
     labels = list(net.labels)
     text = WRITERS[_format(options.format, options.output)](found, labels, options.top_k)
-    if options.output is None:
-        sys.stdout.write(text)
-    else:
-        with atomic(Path(options.output)) as new:
-            new.write_text(text, encoding="utf-8", newline="")
+    put(text, options.output)
+    return tell(found)
+
+
+def common(parser: Any) -> None:
+    """The options that `segment` has too."""
+    parser.add_argument(
+        "paths", nargs="+", help="files, folders (searched), patterns, - for standard input"
+    )
+    parser.add_argument("-m", "--model", default=DEFAULT, help="name of weights, or a folder")
+    parser.add_argument("-d", "--device", default="auto", help="auto, cpu, cuda or mps")
+    parser.add_argument(
+        "--silence-db", type=float, default=SILENCE_DB, help="what is quieter is silence [dB]"
+    )
+    parser.add_argument(
+        "--channel", type=int | Literal["mix"], default="mix", help="mix, or a number from 0"
+    )
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
+    parser.add_argument("-v", "--verbose", action="store_true", help="say how fast it went")
+
+
+def collect(results: Iterator[Any], total: int, net: Any, options: Any, verb: str) -> list[Any]:
+    """All results, with a progress bar meanwhile and, if asked for, the speed afterwards."""
+    began = time.perf_counter()
+    found = list(_progress(results, total, options.quiet, verb))
+    took = time.perf_counter() - began
     if options.verbose:
         seconds = sum(result.seconds for result in found)
         device = next(net.parameters()).device
@@ -76,6 +84,25 @@ def run(arguments: list[str]) -> int:
             f"{seconds / max(took, 1e-9):.0f} times real time",
             file=sys.stderr,
         )
+    return found
+
+
+def spare(output: str | None, paths: Sequence[Path]) -> None:
+    """Raise a ValueError where results would replace one of the recordings."""
+    if output is not None and Path(output).resolve() in {path.resolve() for path in paths}:
+        raise ValueError(f"{output} is one of the recordings: write elsewhere")
+
+
+def put(text: str, output: str | Path | None) -> None:
+    """Write results to a file, or to standard output."""
+    if output is None:
+        sys.stdout.write(text)
+    else:
+        atomic_text(output, text)
+
+
+def tell(found: Sequence[Any]) -> int:
+    """Say how many files failed; the exit code."""
     failed = [result for result in found if result.error]
     if failed:
         print(f"{len(failed)} of {len(found)} files failed", file=sys.stderr)
@@ -90,7 +117,7 @@ def _format(asked: str, output: str | None) -> str:
     return "jsonl" if Path(output).suffix in (".jsonl", ".json") else "csv"
 
 
-def _progress(results: Iterator[Any], total: int, quiet: bool) -> Iterator[Any]:
+def _progress(results: Iterator[Any], total: int, quiet: bool, verb: str) -> Iterator[Any]:
     if quiet or not sys.stderr.isatty():
         yield from results
         return
@@ -98,7 +125,7 @@ def _progress(results: Iterator[Any], total: int, quiet: bool) -> Iterator[Any]:
     from rich.progress import track
 
     console = Console(stderr=True)
-    yield from track(results, "classify", total, console=console, transient=True)
+    yield from track(results, verb, total, console=console, transient=True)
 
 
 def _table(found: list[Classification], labels: list[str], top_k: int | None) -> str:

@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import io
-from .given import Array, mono, place
+from .given import Array, at_rate, each_file, need_full_scale, place
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -29,7 +28,6 @@ DEFAULT = "speech_music_noise"  # the weights used unless others are named
 WINDOW = 2.0  # [s]
 SILENCE_DB = -70.0  # [dB of full scale, RMS]
 PAUSE_DB = 40.0  # below the loudest window
-LOUDEST = 1000.0  # beyond it samples are integers taken for floats, or damage
 BATCH = 64  # windows at once
 
 
@@ -83,12 +81,7 @@ def classify(
         ValueError: x is empty, has NaN, or has its channels last.
     """
     net = resolve(model, device)
-    samples = mono(x)
-    if sample_rate < 1:
-        raise ValueError(f"sample_rate={sample_rate}: expected Hz, such as 16000")
-    rate = int(net.sample_rate)
-    if sample_rate != rate:
-        samples = io.resample(samples, sample_rate, rate)
+    samples = at_rate(x, sample_rate, net.sample_rate)
     return _sum_up(net, [samples], window, silence_db)
 
 
@@ -114,15 +107,14 @@ def classify_files(
         channel: "mix" averages the channels, a number picks one, from 0.
     """
     net = resolve(model, device)
-    rate = int(net.sample_rate)
-    for path in paths:
-        try:
-            blocks = io.blocks(path, BATCH * window, sample_rate=rate, channel=channel)
-            result = _sum_up(net, blocks, window, silence_db)
-        except (ValueError, OSError) as error:
-            yield Classification(file=str(path), error=str(error))
-        else:
-            yield Classification(**{**vars(result), "file": str(path)})
+    yield from each_file(
+        paths,
+        lambda blocks: _sum_up(net, blocks, window, silence_db),
+        Classification,
+        seconds=BATCH * window,
+        sample_rate=int(net.sample_rate),
+        channel=channel,
+    )
 
 
 def resolve(model: str | Path | nn.Module, device: str = "auto") -> Any:
@@ -172,12 +164,7 @@ def _sum_up(net: Any, blocks: Iterable[Array], window: float, silence_db: float)
     for batch in _batches(_windows(blocks, size)):
         loud = []
         for x, alone in batch:
-            peak = float(np.abs(x).max())
-            if peak > LOUDEST:
-                raise ValueError(
-                    f"samples reach {peak:.4g} at {samples / rate:.1f} s: expected full scale 1; "
-                    "divide by the largest value of the format"
-                )
+            need_full_scale(x, samples / rate)
             samples += alone
             level = level_db(x)
             if level >= silence_db:

@@ -1,19 +1,23 @@
-"""What users hand to a verb: arrays, and models by name, folder or themselves."""
+"""What users hand to a verb: arrays, files, and models by name, folder or themselves."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import hub
+from .. import hub, io
 
 if TYPE_CHECKING:
     from torch import nn
 
 Array = NDArray[np.float32]
+Result = TypeVar("Result")
+LOUDEST = 1000.0  # beyond it samples are integers taken for floats, or damage
 VERBS = {"separation": "separate", "extraction": "extract", "classification": "classify"}
 
 
@@ -67,3 +71,50 @@ def mono(x: Any, name: str = "x") -> Array:
             f"{name} has NaN or infinite samples: expected finite ones; mend the source"
         )
     return np.asarray(samples if samples.ndim == 1 else samples.mean(axis=0), dtype=np.float32)
+
+
+def at_rate(x: Any, sample_rate: int, wanted: int) -> Array:
+    """x [T] or [C, T] as mono [T'] at another rate [Hz]; see `mono`."""
+    y = mono(x)
+    if sample_rate < 1:
+        raise ValueError(f"sample_rate={sample_rate}: expected Hz, such as 16000")
+    return y if sample_rate == wanted else io.resample(y, sample_rate, int(wanted))
+
+
+def need_full_scale(x: Array, seconds: float) -> None:
+    """Raise a ValueError for samples [T], which begin at `seconds`, that no microphone gives."""
+    peak = float(np.abs(x).max())
+    if peak > LOUDEST:
+        raise ValueError(
+            f"samples reach {peak:.4g} at {seconds:.1f} s: expected full scale 1; "
+            "divide by the largest value of the format"
+        )
+
+
+def each_file(
+    paths: Iterable[str | Path],
+    hear: Callable[[Iterator[Array]], Result],
+    failed: Callable[..., Result],
+    *,
+    seconds: float,
+    sample_rate: int,
+    channel: str | int,
+) -> Iterator[Result]:
+    """What is heard in each of some files, read block by block, in their order.
+
+    Args:
+        paths: files; "-" reads one from standard input.
+        hear: what is done with the blocks [T]; gives a dataclass with a `file`.
+        failed: its class, made with `file` and `error` where that is not possible.
+        seconds: length of a block.
+        sample_rate: that blocks are brought to [Hz].
+        channel: "mix" averages the channels, a number picks one, from 0.
+    """
+    for path in paths:
+        try:
+            blocks = io.blocks(path, seconds, sample_rate=sample_rate, channel=channel)
+            result: Any = hear(blocks)
+        except (ValueError, OSError) as error:
+            yield failed(file=str(path), error=str(error))
+        else:
+            yield replace(result, file=str(path))

@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import io
-from .given import Array, mono, place
+from .given import Array, at_rate, place
 from .presence import LEAST, where_present
 
 if TYPE_CHECKING:
@@ -103,14 +102,6 @@ def extract(
     mixture = at_rate(x, sample_rate, net.sample_rate)
     estimate = run(net, mixture, (given,), whole)[0]
     return where_present(net, mixture, estimate, given, least)[0], int(net.sample_rate)
-
-
-def at_rate(x: Any, sample_rate: int, wanted: int) -> Array:
-    """x [T] or [C, T] as mono [T'] at another rate [Hz]."""
-    if sample_rate < 1:
-        raise ValueError(f"sample_rate={sample_rate}: expected Hz, such as 16000")
-    y = mono(x)
-    return y if sample_rate == wanted else io.resample(y, sample_rate, int(wanted))
 
 
 def run(net: Any, mixture: Array, given: Sequence[Any], whole: float = WHOLE) -> Array:
