@@ -27,7 +27,7 @@ class Says(torch.nn.Module):
         super().__init__()
         self.task, self.answer = task, answer
         self.place = torch.nn.Parameter(torch.zeros(1))
-        self.cfg = type("Cfg", (), {"n_src": 2})
+        self.cfg = type("Cfg", (), {"n_src": 2, "presence": 0.0})
 
     def enroll(self, enrollment):
         return enrollment

@@ -151,7 +151,7 @@ def test_wsj0_2mix_extr(folder, monkeypatch):
 def test_what_is_missing_is_told(folder, monkeypatch):
     with pytest.raises(SystemExit, match="no trained model in runs/wsj0_2mix: expected"):
         call(monkeypatch, "python", "recipes/wsj0_2mix/evaluate.py")
-    with pytest.raises(ValueError, match=r"lists/train.csv cannot be read"):
+    with pytest.raises(ValueError, match=r"lists/train.csv does not exist"):
         call(monkeypatch, "python", "recipes/wsj0_2mix/train.py")
 
 

@@ -329,7 +329,7 @@ def test_what_lies_ready_is_not_looked_at_again(folder, tmp_path, capfd, monkeyp
     monkeypatch.setattr(io, "info", None)
     train(path, ["optim.steps=2"], output=tmp_path / "2")
     err = capfd.readouterr().err
-    assert "data: nothing to prepare" in err
+    assert "data: ready" in err
     assert "time:" not in err  # two steps are too few to measure
 
 

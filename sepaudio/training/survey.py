@@ -48,7 +48,7 @@ class Survey:
             if n := len(report.warnings):
                 told.append(f"data: {n} warnings; sepaudio prepare check {path} shows them")
         if not self.reports:
-            told.append("data: nothing to prepare")
+            told.append("data: ready")
         for what, folder, gigabytes in self.needs:
             told.append(f"disk: {gigabytes:.3f} GB for {what} in {folder}")
         return told
