@@ -123,8 +123,8 @@ def card(name: str, text: str) -> str:
         "95 % interval when mixtures are drawn again. Lists: `recipes/real_small/make_lists.py`."
         f"\n\n{text}"
         "## Limits\n\nRead, clean speech for the most part, mixed by adding: rooms with echo, "
-        "telephones and overlapping crowds were not learned from. Trained for little more than "
-        "an hour on a laptop's core: expect errors, above all between like voices.\n"
+        "telephones and overlapping crowds were not learned from. Trained briefly, on one core "
+        "of a CPU: expect errors, above all between like voices.\n"
     )
 
 

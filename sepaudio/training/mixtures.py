@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -171,17 +172,22 @@ def mixers(cfg: MixtureRecipeCfg, model: Any) -> tuple[Source, Source]:
     )
 
 
+def _batches(mixer: Source, seed: int, items: int, batch: int, model: Any) -> Iterator[Batch]:
+    """The first `items` mixtures of a seed, some at once, where the model is."""
+    device = next(model.parameters()).device
+    for first in range(0, items, batch):
+        made = collate([mixer.item(seed, 0, i) for i in range(first, min(first + batch, items))])
+        yield {key: value.to(device) for key, value in made.items()}
+
+
 def judge(mixer: Source, objective: Objective, items: int, batch: int) -> Validate:
     """The mean loss over the same mixtures of the valid split every time."""
 
     def validate(model: Any) -> float:
-        like, total = next(model.parameters()), 0.0
-        for first in range(0, items, batch):
-            some = range(first, min(first + batch, items))
-            made = collate([mixer.item(0, 0, i) for i in some])
-            made = {key: value.to(like.device) for key, value in made.items()}
+        total = 0.0
+        for made in _batches(mixer, 0, items, batch, model):
             with torch.inference_mode():
-                total += float(objective(model, made)) * len(some)
+                total += float(objective(model, made)) * len(made["mixture"])
         return total / items
 
     return validate
@@ -193,10 +199,8 @@ def fit_level(model: Any, mixer: Source, items: int, batch: int) -> float:
     Scale-invariant losses leave the level open. It differs little from mixture to mixture, so the
     median of the gains that fit best on the valid split sets it.
     """
-    like, gains = next(model.parameters()), []
-    for first in range(0, items, batch):
-        made = collate([mixer.item(0, 0, i) for i in range(first, min(first + batch, items))])
-        made = {key: value.to(like.device) for key, value in made.items()}
+    gains = []
+    for made in _batches(mixer, 0, items, batch, model):
         with torch.inference_mode():
             estimates, sources = _paired(model, made)
         power = estimates.square().sum(-1)
@@ -220,10 +224,8 @@ def fit_presence(model: Any, mixer: Mixer, items: int, batch: int) -> None:
         items: how many of them.
         batch: how many at once.
     """
-    like, hints, here = next(model.parameters()), [], []
-    for first in range(0, items, batch):
-        made = collate([mixer.item(1, 0, i) for i in range(first, min(first + batch, items))])
-        made = {key: value.to(like.device) for key, value in made.items()}
+    hints, here = [], []
+    for made in _batches(mixer, 1, items, batch, model):
         with torch.inference_mode():
             embedding = model.speaker(made["enrollment"], made["enrollment_lengths"])
             estimate = model(made["mixture"], embedding)

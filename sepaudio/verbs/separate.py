@@ -101,7 +101,9 @@ def extract(
         given = Embedding(vector.to(like))
     mixture = at_rate(x, sample_rate, net.sample_rate)
     estimate = run(net, mixture, (given,), whole)[0]
-    return where_present(net, mixture, estimate, given, least)[0], int(net.sample_rate)
+    if least:
+        estimate, _ = where_present(net, mixture, estimate, given, least)
+    return estimate, int(net.sample_rate)
 
 
 def run(net: Any, mixture: Array, given: Sequence[Any], whole: float = WHOLE) -> Array:
