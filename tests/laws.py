@@ -18,6 +18,27 @@ def noise(*shape, dtype=torch.float64, device="cpu", seed=0):
     return torch.randn(*shape, generator=generator, dtype=torch.float64).to(device, dtype)
 
 
+def perturbed(net, seed=1):
+    """Weights, norms and statistics that hide no branch: published ones start some at zero.
+
+    Vectors come near one where they scale (weights and variances of norms, gains), near zero
+    elsewhere; larger tensors move by a part of their deviation.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, value in net.state_dict().items():
+            if not value.is_floating_point():
+                continue
+            drawn = torch.rand(value.shape, generator=generator, dtype=torch.float64).to(value)
+            if value.ndim > 1:
+                value.add_(0.5 * value.std() * (drawn - 0.5))
+            elif name.endswith(("bias", "running_mean")):
+                value.copy_(0.2 * (drawn - 0.5))
+            else:
+                value.copy_(0.5 + drawn)
+    return net
+
+
 def close(a, b, tolerance=None):
     """Equal shapes, and values equal to a share of their deviation."""
     assert a.shape == b.shape, f"{list(a.shape)} and {list(b.shape)} differ"

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from sepaudio import cli, create, hub
-from sepaudio.backbones.resnet import resnet50
+from sepaudio.backbones import backbone
 from sepaudio.convert import (
     CONVERTERS,
     Source,
@@ -253,7 +253,7 @@ def test_what_it_costs_can_be_asked(capfd, headless_folder):
 @pytest.fixture(scope="module")
 def trunk():
     """A ResNet-50 under its published names."""
-    state = {imagenet.published_name(n): v for n, v in resnet50().state_dict().items()}
+    state = {imagenet.published_name(n): v for n, v in backbone("resnet50").state_dict().items()}
     return {**state, "fc.weight": torch.zeros(1000, 2048), "fc.bias": torch.zeros(1000)}
 
 
@@ -267,8 +267,8 @@ def test_imagenet_is_the_start_of_a_classifier(trunk, tmp_path):
     assert given.labels == again.labels == tuple(labels)
     assert again.head.out_features == 3
     for net in (given, again):
-        assert torch.equal(net.backbone.stem.conv.weight, trunk["conv1.weight"])
-        spatial = net.backbone.stages[3].blocks[2].spatial.weight
+        assert torch.equal(net.backbone.stem.unit.conv.weight, trunk["conv1.weight"])
+        spatial = net.backbone.stages[3][2].spatial.weight
         assert torch.equal(spatial, trunk["layer4.2.conv2.weight"])
 
 

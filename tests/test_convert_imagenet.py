@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sepaudio.backbones.resnet import resnet50
+from sepaudio.backbones import backbone
 from sepaudio.convert import imagenet
 
 
@@ -11,7 +11,9 @@ from sepaudio.convert import imagenet
 def published():
     """A ResNet-50 under its published names, without numbers."""
     with torch.device("meta"):
-        state = {imagenet.published_name(n): v for n, v in resnet50().state_dict().items()}
+        state = {
+            imagenet.published_name(n): v for n, v in backbone("resnet50").state_dict().items()
+        }
         return state | {"fc.weight": torch.empty(1000, 2048), "fc.bias": torch.empty(1000)}
 
 
@@ -22,17 +24,17 @@ def shapes(state):
 def test_every_tensor_finds_its_place_and_the_classifier_is_left_out(published):
     state = imagenet.resnet50(published)
     with torch.device("meta"):
-        assert shapes(state) == shapes(resnet50().state_dict())
-    assert state["stem.norm.bias"] is published["bn1.bias"]
-    assert state["stages.3.blocks.2.spatial.weight"] is published["layer4.2.conv2.weight"]
-    assert state["stages.1.blocks.0.shortcut.0.weight"] is published["layer2.0.downsample.0.weight"]
+        assert shapes(state) == shapes(backbone("resnet50").state_dict())
+    assert state["stem.unit.norm.bias"] is published["bn1.bias"]
+    assert state["stages.3.2.spatial.weight"] is published["layer4.2.conv2.weight"]
+    assert state["stages.1.0.shortcut.0.weight"] is published["layer2.0.downsample.0.weight"]
 
 
 def test_old_files_have_no_counters(published):
     old = {n: v for n, v in published.items() if not n.endswith("num_batches_tracked")}
     state = imagenet.resnet50(old)
     assert shapes(state) == shapes(imagenet.resnet50(published))
-    assert state["stem.norm.num_batches_tracked"].item() == 0
+    assert state["stem.unit.norm.num_batches_tracked"].item() == 0
 
 
 def test_a_missing_tensor_is_named(published):

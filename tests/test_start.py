@@ -20,7 +20,7 @@ def draw(step, part, parts):
 def test_statistics_of_frozen_norms_stand_still(tmp_path):
     model = registry.create("spectrogram_test")
     before = {name: x.clone() for name, x in model.state_dict().items()}
-    frozen = ["backbone.stem_after", "backbone.blocks.0"]
+    frozen = ["backbone.stem", "backbone.stages.0"]
     made = run(
         model,
         draw,

@@ -1,30 +1,10 @@
-"""Image classifiers without their heads: picture [B, C, F, L] -> features [B, D, F', L']."""
+"""Image classifiers that hear: picture [B, C, F, L] -> features [B, D, F', L'], or classes.
 
-from collections.abc import Callable
+A network is data: a cfg of stages, given to a builder of its family, one family a file. `names`
+lists them; `backbone(name, in_channels, multiplier)` builds one.
+"""
 
-from torch import nn
+from .network import LinearHead, Network, he_init
+from .table import backbone, build, config, names, scaled
 
-from .mobilenet import MobileNetV1
-from .resnet import ResNet, resnet50, resnext50_32x4d
-from .separable import SeparableTrunk
-
-BACKBONES: dict[str, Callable[..., nn.Module]] = {
-    "mobilenet_v1": MobileNetV1,
-    "resnet50": resnet50,
-    "resnext50_32x4d": resnext50_32x4d,
-    "separable": SeparableTrunk,
-}
-
-
-def backbone(name: str, in_channels: int, multiplier: float) -> nn.Module:
-    """The backbone called `name`; `multiplier` scales all its widths.
-
-    Raises:
-        ValueError: no backbone has that name.
-    """
-    if name not in BACKBONES:
-        raise ValueError(f"backbone={name!r}: expected one of {', '.join(BACKBONES)}")
-    return BACKBONES[name](in_channels, multiplier)
-
-
-__all__ = ["BACKBONES", "MobileNetV1", "ResNet", "SeparableTrunk", "backbone"]
+__all__ = ["LinearHead", "Network", "backbone", "build", "config", "he_init", "names", "scaled"]

@@ -3,72 +3,61 @@
 Source: Howard et al. 2017 (1704.04861), table 1; the width multiplier of section 3.3.
 """
 
-from torch import Tensor, nn
+from dataclasses import dataclass
 
-from ..layers import MaskedBatchNorm, PictureConv, SeparableConv2d, activation, mask_time
-from .staged import he_init, scaled
+from torch import nn
 
-# (channels, stride) of the thirteen separable layers
-V1 = (
-    (64, 1),
-    (128, 2),
-    (128, 1),
-    (256, 2),
-    (256, 1),
-    (512, 2),
-    *[(512, 1)] * 5,
-    (1024, 2),
-    (1024, 1),
-)
+from ..layers import ConvUnit
+from .network import Network, head_of
+from .table import StageCfg, register, wide
 
 
-def _norm_act(channels: int, act: str) -> nn.Sequential:
-    return nn.Sequential(MaskedBatchNorm(channels), activation(act))
+@dataclass(frozen=True, kw_only=True)
+class MobileNetV1Cfg:
+    """What MobileNet v1 is made of.
 
-
-class MobileNetV1(nn.Module):
-    """Picture [B, C, F, L] -> features [B, 1024·multiplier, F / 32, L / 32].
-
-    Args:
-        in_channels: channels of the picture.
-        multiplier: α, scales all widths; each is rounded to a multiple of eight.
+    Attributes:
+        stem: channels of the first convolution.
+        stages: of separable convolutions.
         act: "relu6" as in the authors' code and timm, or "relu" as in the paper's figure.
+        full: dense 3x3 convolutions in the place of separable ones, the paper's full-conv twin.
+        dropout: before the last layer.
     """
 
-    stride = 32
+    stem: int = wide(32)
+    stages: tuple[StageCfg, ...] = (
+        StageCfg(channels=64),
+        StageCfg(channels=128, blocks=2, stride=2),
+        StageCfg(channels=256, blocks=2, stride=2),
+        StageCfg(channels=512, blocks=6, stride=2),
+        StageCfg(channels=1024, blocks=2, stride=2),
+    )
+    act: str = "relu6"
+    full: bool = False
+    dropout: float = 0.0
 
-    def __init__(self, in_channels: int = 3, multiplier: float = 1.0, act: str = "relu6"):
-        super().__init__()
-        first, *widths = (scaled(c, multiplier) for c in (32, *(c for c, _ in V1)))
-        self.stem = PictureConv(in_channels, first, 3, 2, bias=False)
-        self.stem_after = _norm_act(first, act)
-        self.blocks, self.afters = nn.ModuleList(), nn.ModuleList()
-        self.strides = [2, *(stride for _, stride in V1)]
-        channels = first
-        for out, stride in zip(widths, self.strides[1:], strict=True):
-            between = _norm_act(channels, act)
-            self.blocks.append(
-                SeparableConv2d(channels, out, 3, stride, bias=False, between=between)
-            )
-            self.afters.append(_norm_act(out, act))
-            channels = out
-        self.out_channels = channels
-        he_init(self)
 
-    def forward(self, picture: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """picture [B, C, F, L], lengths [B] in frames -> [B, D, ceil(F / 32), ceil(L / 32)].
+@register(
+    MobileNetV1Cfg, mobilenet_v1=MobileNetV1Cfg(), mobilenet_v1_full=MobileNetV1Cfg(full=True)
+)
+def mobilenet_v1(cfg: MobileNetV1Cfg, in_channels: int, n_classes: int) -> Network:
+    """Picture -> features [B, 1024, F / 32, L / 32]."""
 
-        Padding is blanked before every spatial convolution, so that a picture gives the same
-        features alone and in a batch with longer ones.
-        """
-        x: Tensor = self.stem_after(self.stem(mask_time(picture, lengths)))
-        for stride, block, after in zip(self.strides, self.blocks, self.afters, strict=False):
-            lengths = None if lengths is None else -(-lengths // stride)
-            x = after(block(mask_time(x, lengths)))
-        return x
+    def layer(i: int, o: int, stride: int) -> nn.Module:
+        if cfg.full:
+            return ConvUnit(i, o, 3, stride, act=cfg.act)
+        depthwise = ConvUnit(i, i, 3, stride, groups=i, act=cfg.act)
+        return nn.Sequential(depthwise, ConvUnit(i, o, act=cfg.act))
 
-    def lengths(self, lengths: Tensor) -> Tensor:
-        """Frames [B] of a picture -> frames [B] of its features."""
-        for stride in self.strides:
-            lengths = -(-lengths // stride)
-        return lengths
+    channels, stages = [cfg.stem], []
+    for stage in cfg.stages:
+        layers = []
+        for n in range(stage.blocks):
+            before = stage.channels if n else channels[-1]
+            layers.append(layer(before, stage.channels, 1 if n else stage.stride))
+        stages.append(nn.Sequential(*layers))
+        channels.append(stage.channels)
+    strides = [2, *(stage.stride for stage in cfg.stages)]
+    stem = ConvUnit(in_channels, cfg.stem, 3, 2, act=cfg.act)
+    head = head_of(channels[-1], n_classes, cfg.dropout)
+    return Network(stem, stages, channels, strides, head)

@@ -3,82 +3,73 @@
 Sources: He et al. 2015 (1512.03385), table 1; Xie et al. 2016 (1611.05431), table 1.
 """
 
-from functools import partial
+from collections import OrderedDict
+from dataclasses import dataclass
 
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 
-from ..layers import Bottleneck, MaskedBatchNorm, PictureConv, activation, mask_time
-from .staged import Stage, Staged, scaled
+from ..layers import Bottleneck, ConvUnit
+from .network import Network, head_of
+from .table import StageCfg, register, wide
 
-WIDTHS = (64, 128, 256, 512)  # of the four stages, before the expansion
 EXPANSION = 4
 
 
-class ResNetStem(nn.Module):
-    """7x7 convolution of stride 2, norm, ReLU, 3x3 max pool of stride 2."""
+@dataclass(frozen=True, kw_only=True)
+class ResNetCfg:
+    """What ResNet is made of.
 
-    def __init__(self, in_channels: int, out_channels: int):
-        super().__init__()
-        self.conv = PictureConv(in_channels, out_channels, 7, 2, bias=False)
-        self.norm = MaskedBatchNorm(out_channels)
-        self.act = activation("relu")
-
-    def forward(self, picture: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """picture [B, C, F, L], lengths [B] in frames -> [B, C', ceil(F / 4), ceil(L / 4)]."""
-        x = self.act(self.norm(self.conv(mask_time(picture, lengths))))
-        if lengths is not None:
-            x = mask_time(x, -(-lengths // 2))  # after a ReLU a zero never beats a true frame
-        return F.max_pool2d(x, 3, 2, 1)
-
-
-class ResNet(Staged):
-    """Picture [B, C, F, L] -> features [B, 2048·multiplier, F / 32, L / 32].
-
-    Args:
-        in_channels: channels of the picture.
-        multiplier: scales all widths; each is rounded to a multiple of eight.
-        blocks: per stage; (3, 4, 6, 3) is ResNet-50, (3, 4, 23, 3) ResNet-101.
+    Attributes:
+        stem: channels of the first convolution.
+        stages: `channels` are those before the expansion by four.
         groups: of the 3x3 convolutions; 32 in ResNeXt-50 32x4d.
-        group_width: channels of a group in the first stage; 64 in ResNet, 4 in ResNeXt-50 32x4d.
+        group_width: channels of a group in a stage of 64; 64 in ResNet, 4 in ResNeXt-50 32x4d.
         stride_first: see `Bottleneck`.
     """
 
-    def __init__(
-        self,
-        in_channels: int = 3,
-        multiplier: float = 1.0,
-        blocks: tuple[int, ...] = (3, 4, 6, 3),
-        groups: int = 1,
-        group_width: int = 64,
-        *,
-        stride_first: bool = False,
-    ):
-        if len(blocks) != len(WIDTHS):
-            raise ValueError(f"blocks={blocks}: expected a count for each of {len(WIDTHS)} stages")
-        channels = [scaled(WIDTHS[0], multiplier)]
-        strides = [4, 1, 2, 2, 2]
-        stem = ResNetStem(in_channels, channels[0])
-        stages = []
-        for full, count, stride in zip(WIDTHS, blocks, strides[1:], strict=True):
-            width = scaled(full, multiplier)
-            inner = max(1, width * group_width // WIDTHS[0]) * groups
-            wide = EXPANSION * width
-            stage = [
-                Bottleneck(
-                    wide if i else channels[-1],
-                    inner,
-                    wide,
-                    1 if i else stride,
-                    groups=groups,
-                    stride_first=stride_first,
-                )
-                for i in range(count)
-            ]
-            stages.append(Stage(stage, stride))
-            channels.append(wide)
-        super().__init__(stem, stages, channels, strides)
+    stem: int = wide(64)
+    stages: tuple[StageCfg, ...] = ()
+    groups: int = 1
+    group_width: int = 64
+    stride_first: bool = False
 
 
-resnet50 = partial(ResNet, blocks=(3, 4, 6, 3))
-resnext50_32x4d = partial(ResNet, blocks=(3, 4, 6, 3), groups=32, group_width=4)
+def stages(*blocks: int) -> tuple[StageCfg, ...]:
+    """The four stages of a ResNet with so many blocks: (3, 4, 6, 3) is ResNet-50."""
+    pairs = zip((64, 128, 256, 512), blocks, (1, 2, 2, 2), strict=True)
+    return tuple(StageCfg(channels=c, blocks=n, stride=s) for c, n, s in pairs)
+
+
+@register(
+    ResNetCfg,
+    resnet50=ResNetCfg(stages=stages(3, 4, 6, 3)),
+    resnet101=ResNetCfg(stages=stages(3, 4, 23, 3)),
+    resnext50_32x4d=ResNetCfg(stages=stages(3, 4, 6, 3), groups=32, group_width=4),
+)
+def resnet(cfg: ResNetCfg, in_channels: int, n_classes: int) -> Network:
+    """Picture -> features [B, 2048, F / 32, L / 32]."""
+    stem = nn.Sequential(
+        OrderedDict(
+            unit=ConvUnit(in_channels, cfg.stem, 7, 2),
+            pool=nn.MaxPool2d(3, 2, 1),
+        )
+    )
+    channels, made = [cfg.stem], []
+    for stage in cfg.stages:
+        inner = max(1, stage.channels * cfg.group_width // 64) * cfg.groups
+        wide = EXPANSION * stage.channels
+        blocks = [
+            Bottleneck(
+                wide if n else channels[-1],
+                inner,
+                wide,
+                1 if n else stage.stride,
+                groups=cfg.groups,
+                stride_first=cfg.stride_first,
+            )
+            for n in range(stage.blocks)
+        ]
+        made.append(nn.Sequential(*blocks))
+        channels.append(wide)
+    strides = [4, *(stage.stride for stage in cfg.stages)]
+    return Network(stem, made, channels, strides, head_of(channels[-1], n_classes))

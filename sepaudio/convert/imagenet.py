@@ -1,16 +1,15 @@
 """ImageNet weights of torchvision and timm -> our backbones; both name the tensors alike."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from .. import registry
-from ..backbones.resnet import resnet50 as build_resnet50
-from ..backbones.resnet import resnext50_32x4d as build_resnext50_32x4d
+from ..backbones import backbone
 from .names import renamed
 
-STEM = {"stem.conv": "conv1", "stem.norm": "bn1"}
+STEM = {"stem.unit.conv": "conv1", "stem.unit.norm": "bn1"}
 BLOCK = {
     "reduce": "conv1",
     "reduce_norm": "bn1",
@@ -26,13 +25,13 @@ BLOCK = {
 def published_name(name: str) -> str:
     """Published name of a tensor of our ResNet.
 
-    >>> published_name("stages.1.blocks.0.shortcut.1.weight")
+    >>> published_name("stages.1.0.shortcut.1.weight")
     'layer2.0.downsample.1.weight'
     """
     place, _, leaf = name.rpartition(".")
     if place in STEM:
         return f"{STEM[place]}.{leaf}"
-    _, stage, _, block, part = place.split(".", 4)
+    _, stage, block, part = place.split(".", 3)
     return f"layer{int(stage) + 1}.{block}.{BLOCK[part]}.{leaf}"
 
 
@@ -42,7 +41,7 @@ def resnet50(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Raises:
         ValueError: a tensor is missing, unknown or of another shape; the message names it.
     """
-    return _resnet(state, build_resnet50)
+    return _resnet(state, "resnet50")
 
 
 def resnext50_32x4d(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -51,7 +50,7 @@ def resnext50_32x4d(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Raises:
         ValueError: a tensor is missing, unknown or of another shape; the message names it.
     """
-    return _resnet(state, build_resnext50_32x4d)
+    return _resnet(state, "resnext50_32x4d")
 
 
 TRUNKS = {"resnet50": resnet50, "resnext50_32x4d": resnext50_32x4d}
@@ -88,9 +87,9 @@ def from_imagenet(
     return model
 
 
-def _resnet(state: Mapping[str, Tensor], build: Callable[[], nn.Module]) -> dict[str, Tensor]:
+def _resnet(state: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
     with torch.device("meta"):
-        expected = build().state_dict()
+        expected = backbone(name).state_dict()
     theirs = {name: published_name(name) for name in expected}
     trunk = {name: value for name, value in state.items() if not name.startswith("fc.")}
     return renamed(trunk, expected, theirs)

@@ -3,15 +3,27 @@
 from .activation import ACTIVATIONS, MASKS, activation, masks_of
 from .attention import PoolAttention2d
 from .condition import CONDITIONS, condition
-from .conv import PictureConv, TimeConv
+from .conv import PictureConv, TimeConv, tensorflow_pad
 from .gated import GatedConv1d, gate
 from .gmm import GMM, Statistics, Subspace, scatter, statistics
 from .inverted import InvertedResidual, SqueezeExcite
-from .norm import NORMS, ChannelNorm, CumulativeNorm, FixedNorm, GlobalNorm, MaskedBatchNorm, norm
+from .norm import (
+    NORMS,
+    PICTURE_NORMS,
+    ChannelNorm,
+    CumulativeNorm,
+    FixedNorm,
+    GlobalNorm,
+    MaskedBatchNorm,
+    PictureChannelNorm,
+    norm,
+    picture_norm,
+)
 from .pool import POOLS, mask_time, pool_time
 from .residual import Bottleneck
 from .separable import SeparableConv1d, SeparableConv2d, SpatialSeparableConv2d
 from .tcn import SHARING, TCN, Place, TCNCfg, plan
+from .unit import ORDERS, ConvUnit
 
 __all__ = [
     "ACTIVATIONS",
@@ -19,17 +31,21 @@ __all__ = [
     "GMM",
     "MASKS",
     "NORMS",
+    "ORDERS",
+    "PICTURE_NORMS",
     "POOLS",
     "SHARING",
     "TCN",
     "Bottleneck",
     "ChannelNorm",
+    "ConvUnit",
     "CumulativeNorm",
     "FixedNorm",
     "GatedConv1d",
     "GlobalNorm",
     "InvertedResidual",
     "MaskedBatchNorm",
+    "PictureChannelNorm",
     "PictureConv",
     "Place",
     "PoolAttention2d",
@@ -47,8 +63,10 @@ __all__ = [
     "mask_time",
     "masks_of",
     "norm",
+    "picture_norm",
     "plan",
     "pool_time",
     "scatter",
     "statistics",
+    "tensorflow_pad",
 ]

@@ -59,11 +59,16 @@ class TimeConv(nn.Module):
         return F.conv1d(x, self.weight, self.bias, dilation=dilation, groups=self.groups)
 
 
-class PictureConv(nn.Module):
-    """2-D convolution over frequency and time with "same" padding.
+PADDING = ("same", "valid", "tensorflow")
 
-    Symmetric padding of (k - 1) * dilation // 2, as torchvision and timm pad, so that stride 2
-    gives ceil(L / 2) frames for odd kernels. Causal: over time, all padding is on the left.
+
+class PictureConv(nn.Module):
+    """2-D convolution over frequency and time.
+
+    Padding "same" is symmetric, (k - 1) * dilation // 2, as torchvision and timm pad, so that
+    stride 2 gives ceil(L / 2) frames for odd kernels. "valid" is none. "tensorflow" gives
+    ceil(L / stride) for any kernel by padding as much as the size of the picture needs, the odd
+    one behind. Causal, with "same": over time, all padding is on the left.
 
     Args:
         in_channels: channels in.
@@ -73,6 +78,7 @@ class PictureConv(nn.Module):
         groups: groups of channels that do not mix.
         bias: add a bias per output channel.
         causal: output frame l depends on no input frame after l * stride.
+        padding: one of PADDING.
     """
 
     def __init__(
@@ -85,9 +91,13 @@ class PictureConv(nn.Module):
         groups: int = 1,
         bias: bool = True,
         causal: bool = False,
+        padding: str = "same",
     ):
         super().__init__()
-        self.causal, self.groups = causal, groups
+        if padding not in PADDING or (causal and padding != "same"):
+            known = "same" if causal else ", ".join(PADDING)
+            raise ValueError(f"padding={padding!r} with causal={causal}: expected {known}")
+        self.causal, self.groups, self.padding = causal, groups, padding
         self.stride = (stride, stride) if isinstance(stride, int) else stride
         conv = nn.Conv2d(in_channels, out_channels, kernel_size, groups=groups, bias=bias)
         self.weight, self.bias = conv.weight, conv.bias
@@ -95,7 +105,7 @@ class PictureConv(nn.Module):
     def forward(
         self, x: Tensor, dilation: int | tuple[int, int] = 1, context: Context = WHOLE
     ) -> Tensor:
-        """x [B, C, F, L] -> [B, C', F', L'], F' = ceil(F / stride) for odd kernels."""
+        """x [B, C, F, L] -> [B, C', F', L'], ceil(F / stride) with "same" and odd kernels."""
         causal_or_refuse(self.causal, context, "PictureConv")
         if context.streaming and self.stride[1] > 1:
             raise ValueError(
@@ -106,6 +116,10 @@ class PictureConv(nn.Module):
         if self.causal:
             x = context.left(x, wide)
             x = F.pad(x, (0, 0, high // 2, high - high // 2))
+        elif self.padding == "valid":
+            pass
+        elif self.padding == "tensorflow":
+            x = tensorflow_pad(x, (high + 1, wide + 1), self.stride)
         elif high % 2 == 0 and wide % 2 == 0:  # no copy of the picture just to pad it
             return F.conv2d(
                 x,
@@ -125,3 +139,21 @@ class PictureConv(nn.Module):
         return F.conv2d(
             x, self.weight, self.bias, stride=self.stride, dilation=dilation, groups=self.groups
         )
+
+
+def tensorflow_pad(
+    x: Tensor, kernel: tuple[int, int], stride: tuple[int, int], fill: float = 0.0
+) -> Tensor:
+    """x [B, C, F, L] padded so that ceil(F / stride) x ceil(L / stride) places come out.
+
+    Args:
+        x: picture.
+        kernel: extent of the window, dilation included.
+        stride: of the window.
+        fill: what the padding holds.
+    """
+    sides: list[int] = []
+    for size, k, s in zip(x.shape[:1:-1], kernel[::-1], stride[::-1], strict=True):
+        least = max((-(-size // s) - 1) * s + k - size, 0)
+        sides += [least // 2, least - least // 2]
+    return F.pad(x, sides, value=fill)

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from .activation import activation
 from .conv import PictureConv
 from .norm import MaskedBatchNorm
-from .pool import mask_time, pool_time
 
 
 class SqueezeExcite(nn.Module):
@@ -29,9 +28,9 @@ class SqueezeExcite(nn.Module):
         self.excite = nn.Linear(inner, channels)
         self.gate = activation(gate)
 
-    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """x [B, C, F, L], lengths [B] in frames -> [B, C, F, L]; the mean is over true frames."""
-        mean = pool_time(x.mean(dim=2), "mean", lengths)  # [B, C]
+    def forward(self, x: Tensor) -> Tensor:
+        """x [B, C, F, L] -> [B, C, F, L]."""
+        mean = x.mean(dim=(2, 3))  # [B, C]
         y: Tensor = x * self.gate(self.excite(self.act(self.squeeze(mean))))[:, :, None, None]
         return y
 
@@ -66,7 +65,6 @@ class InvertedResidual(nn.Module):
         gate: str = "hard_sigmoid",
     ):
         super().__init__()
-        self.stride = stride
         self.adds = stride == 1 and in_channels == out_channels
         self.expand: nn.Module = nn.Identity()
         if hidden != in_channels:
@@ -82,15 +80,12 @@ class InvertedResidual(nn.Module):
         self.project = nn.Conv2d(hidden, out_channels, 1, bias=False)
         self.project_norm = MaskedBatchNorm(out_channels)
 
-    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """x [B, C, F, L], lengths [B] in frames of x -> [B, C', F', L'].
-
-        Frames of the output beyond ceil(lengths / stride) mean nothing.
-        """
-        y = self.depthwise(mask_time(self.expand(x), lengths))
+    def forward(self, x: Tensor) -> Tensor:
+        """x [B, C, F, L] -> [B, C', F', L']."""
+        y = self.depthwise(self.expand(x))
         y = self.act(self.depthwise_norm(y))
         if self.excitation is not None:
-            y = self.excitation(y, None if lengths is None else -(-lengths // self.stride))
+            y = self.excitation(y)
         y = self.project_norm(self.project(y))
         total: Tensor = x + y if self.adds else y
         return total

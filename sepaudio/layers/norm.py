@@ -147,3 +147,39 @@ def norm(name: str, channels: int, causal: bool = False, eps: float = EPS) -> nn
             "use 'channel' or 'cumulative'"
         )
     return NORMS[name](channels, eps)
+
+
+class PictureChannelNorm(_Affine):
+    """Layer norm of pictures: over the channels of each point by itself."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x [B, C, F, L] -> [B, C, F, L]."""
+        y = F.layer_norm(x.movedim(1, -1), self.weight.shape, self.weight, self.bias, self.eps)
+        return y.movedim(-1, 1)
+
+
+PICTURE_NORMS: dict[str, Callable[[int, float], nn.Module]] = {
+    "none": lambda channels, eps: nn.Identity(),
+    "batch": lambda channels, eps: MaskedBatchNorm(channels, eps=eps),
+    "channel": PictureChannelNorm,
+    # a_j over sqrt-like powers of its five neighbours' energy; torch divides alpha by their number
+    "response": lambda channels, eps: nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0),
+}
+
+
+def picture_norm(name: str, channels: int, eps: float = 1e-5) -> nn.Module:
+    """The norm of [B, C, F, L] pictures called `name`.
+
+    | name | papers' name | statistics over |
+    | --- | --- | --- |
+    | batch | BN | batch and all points, per channel |
+    | channel | LN, channels first | channels of one point |
+    | response | LRN (Krizhevsky et al. 2012, section 3.3) | five neighbouring channels |
+    | none | | |
+
+    Raises:
+        ValueError: no such norm has that name.
+    """
+    if name not in PICTURE_NORMS:
+        raise ValueError(f"norm={name!r}: expected one of {', '.join(PICTURE_NORMS)}")
+    return PICTURE_NORMS[name](channels, eps)

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 from .activation import activation
 from .conv import PictureConv
 from .norm import MaskedBatchNorm
-from .pool import mask_time
 
 
 class Bottleneck(nn.Module):
@@ -45,7 +44,6 @@ class Bottleneck(nn.Module):
     ):
         super().__init__()
         before, within = (stride, 1) if stride_first else (1, stride)
-        self.before = before
         self.reduce = nn.Conv2d(in_channels, inner, 1, before, bias=False)
         self.reduce_norm = MaskedBatchNorm(inner)
         self.spatial = PictureConv(inner, inner, kernel_size, within, groups=groups, bias=False)
@@ -60,14 +58,9 @@ class Bottleneck(nn.Module):
                 MaskedBatchNorm(out_channels),
             )
 
-    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """x [B, C, F, L], lengths [B] in frames of x -> [B, C', F', L'].
-
-        Frames of the output beyond ceil(lengths / stride) mean nothing.
-        """
+    def forward(self, x: Tensor) -> Tensor:
+        """x [B, C, F, L] -> [B, C', F', L']."""
         y = self.act(self.reduce_norm(self.reduce(x)))
-        if lengths is not None:
-            y = mask_time(y, -(-lengths // self.before))
         y = self.act(self.spatial_norm(self.spatial(y)))
         y = self.expand_norm(self.expand(y))
         total: Tensor = self.act(y + self.shortcut(x))

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..backbones import BACKBONES, backbone
-from ..backbones.staged import Staged, he_init
+from ..backbones import backbone, he_init
 from ..frontends import Bands, BandsCfg, bands_cfg
 from ..layers import PoolAttention2d
 from ..registry import register
@@ -41,7 +40,7 @@ class ESResNetCfg:
     Attributes:
         labels: the classes, in the order of the logits.
         features: the multi-band picture; its sample rate and hop are the model's.
-        backbone: name of an image network of a stem and stages.
+        backbone: name of an image network, see `backbones.names`.
         multiplier: scales the backbone's widths.
         attention: a mask after each stage and one on the pooled vector.
         last_kernel: (frequency, time) of the last mask's depthwise convolution, whose map is one
@@ -127,13 +126,14 @@ class ESResNet(nn.Module):
         super().__init__()
         self.cfg, self.labels = cfg, cfg.labels
         self.frontend = Bands(cfg.features)
-        net = backbone(cfg.backbone, cfg.features.n_bands, cfg.multiplier)
-        if not isinstance(net, Staged):
-            others = ", ".join(name for name in BACKBONES if name != cfg.backbone)
-            raise ValueError(f"backbone={cfg.backbone!r}: it has no stages; use one of {others}")
-        self.backbone = net
+        self.backbone = net = backbone(cfg.backbone, cfg.features.n_bands, cfg.multiplier)
         self.attention = nn.ModuleList()
         if cfg.attention:
+            if len(net.stages) != len(KERNELS):
+                raise ValueError(
+                    f"backbone={cfg.backbone!r} has {len(net.stages)} stages: expected "
+                    f"{len(KERNELS)} where there is attention; use attention=False"
+                )
             high, wide = cfg.last_kernel
             channels = [*net.stage_channels, net.out_channels]
             for i, kernel in enumerate((*KERNELS, (high, wide))):

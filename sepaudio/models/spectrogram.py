@@ -6,11 +6,12 @@ With MobileNet v1 at a quarter of its width it is the teacher of SwishNet (Hussa
 
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor, nn
 
 from ..backbones import backbone
 from ..frontends import DeltaMFCC, LogMel, MelCfg, mel_cfg
-from ..layers import FixedNorm, pool_time
+from ..layers import FixedNorm
 from ..registry import register
 
 
@@ -79,7 +80,7 @@ class SpectrogramClassifier(nn.Module):
             rows = cfg.features.n_mfcc * self.frontend.orders
         self.standardize = FixedNorm(rows)
         self.backbone = backbone(cfg.backbone, cfg.channels, cfg.multiplier)
-        width, n_classes = int(self.backbone.out_channels), len(cfg.labels)  # type: ignore[arg-type]
+        width, n_classes = self.backbone.out_channels, len(cfg.labels)
         self.dropout = nn.Dropout(cfg.dropout)
         self.head: nn.Module = nn.Linear(width, n_classes)
         if cfg.hidden:
@@ -90,22 +91,30 @@ class SpectrogramClassifier(nn.Module):
         self.hop = self.frontend.hop  # [samples]
 
     def forward(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """waveform [B, T], lengths [B] in samples -> logits [B, K]."""
-        frames = None if lengths is None else self.frontend.frames(lengths)
-        return self.clip_logits(self.frontend(waveform, lengths=lengths), frames)
+        """waveform [B, T], lengths [B] in samples -> logits [B, K].
+
+        Image networks know no lengths: clips of a batch go through them in groups of equal length.
+        """
+        if lengths is None:
+            return self.clip_logits(self.frontend(waveform))
+        y = waveform.new_zeros(len(waveform), len(self.labels))
+        frames = self.frontend.frames(lengths)
+        features = self.frontend(waveform, lengths=lengths)
+        for n in torch.unique(frames).tolist():
+            rows = frames == n
+            y = y.masked_scatter(rows[:, None], self.clip_logits(features[rows, :, :n]))
+        return y
 
     def clip(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
         """waveform [B, T], lengths [B] in samples -> logits [B, K]."""
         return self(waveform, lengths)  # type: ignore[no-any-return]
 
-    def clip_logits(self, features: Tensor, frames: Tensor | None = None) -> Tensor:
-        """What the front-end gives [B, F, L], frames [B] -> logits [B, K]."""
+    def clip_logits(self, features: Tensor) -> Tensor:
+        """What the front-end gives [B, F, L] -> logits [B, K]."""
         x = self.standardize(features)
         if isinstance(self.frontend, DeltaMFCC):
             picture = self.frontend.picture(x)
         else:
             picture = x[:, None].expand(-1, self.cfg.channels, -1, -1)
-        spec = self.backbone(picture, frames).mean(dim=2)  # [B, D, L']
-        after = None if frames is None else self.backbone.lengths(frames)  # type: ignore[operator]
-        y: Tensor = self.head(self.dropout(pool_time(spec, "mean", after)))
+        y: Tensor = self.head(self.dropout(self.backbone(picture).mean(dim=(2, 3))))
         return y

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from sepaudio import doors
-from sepaudio.backbones import resnet
+from sepaudio.backbones import backbone
 from sepaudio.convert import imagenet
 
 pytestmark = pytest.mark.oracle
@@ -22,7 +22,7 @@ def both(request):
             spread = 0.2 if value.ndim == 1 else 0.1 * value.std()
             value.add_(spread * torch.rand_like(value))
     with torch.device("meta"):
-        ours = getattr(resnet, request.param)().eval()
+        ours = backbone(request.param).eval()
     state = getattr(imagenet, request.param)(theirs.state_dict())
     ours.load_state_dict(state, assign=True)
     return theirs, ours
