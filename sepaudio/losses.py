@@ -165,6 +165,16 @@ def absent(estimate: Tensor, mixture: Tensor, lengths: Tensor | None = None) -> 
     return 10 * torch.log10((energy + 1e-6 * whole + EPS) / (whole + EPS))
 
 
+def level_error(estimate: Tensor, source: Tensor, lengths: Tensor | None = None) -> Tensor:
+    """estimate, source [B, ..., T], lengths [B] -> how far apart their levels are [B, ...] in dB.
+
+    0 where both are silent; at most 60 dB count, below which either is silence enough.
+    """
+    ours, theirs = map(_energy, _fitting(estimate, source, lengths))
+    floor = 1e-6 * torch.maximum(ours, theirs).detach() + EPS
+    return (10 * torch.log10((ours + floor) / (theirs + floor))).abs()
+
+
 def contrast(anchors: Tensor, voices: Tensor, match: Tensor, temperature: float = 0.1) -> Tensor:
     """How badly a speaker's recording tells which of many voices is his: [A] in nats.
 

@@ -15,7 +15,7 @@ from .. import hub, registry
 from ..data import manifest
 from ..data.dataset import Shuffled, collate
 from ..data.mixing import Mixer, load
-from ..losses import LOSSES, absent, contrast, pit, reorder
+from ..losses import LOSSES, absent, contrast, level_error, pit, reorder
 from ..metrics.signal import EPS
 from . import recipe as recipes
 from .lists import about, listed
@@ -68,10 +68,12 @@ def separation(loss: str) -> Objective:
     return objective
 
 
-def extraction(loss: str, weight: float, voices: float = 0.0) -> Objective:
+def extraction(loss: str, weight: float, voices: float = 0.0, level: float = 0.0) -> Objective:
     """The loss of the enrolled speaker; where he is absent, `weight` times what is left of it all.
 
-    The model's own front-end hears the enrollment and, if it has weights, learns with the rest:
+    `level` is the weight of how far estimates are from as loud as their sources [dB]: without it
+    a scale-invariant loss could make all estimates fainter to please the mixtures that lack the
+    speaker, instead of telling these from the others. The model's own front-end hears the enrollment and, if it has weights, learns with the rest:
     with `voices` also from telling whose voice is whose among the sources of the batch.
     """
 
@@ -83,6 +85,8 @@ def extraction(loss: str, weight: float, voices: float = 0.0) -> Objective:
         index = batch["target"].clamp_min(0)[:, None, None].expand(-1, 1, estimate.shape[-1])
         wanted = batch["sources"].gather(1, index)[:, 0]
         present = LOSSES[loss](estimate, wanted, lengths)
+        if level:
+            present = present + level * level_error(estimate, wanted, lengths)
         gone = absent(estimate, batch["mixture"], lengths)
         total = torch.where(here, present, weight * gone).mean()
         if voices and here.any():
@@ -118,7 +122,7 @@ def objective_of(model: Any, cfg: MixtureRecipeCfg) -> Objective:
             f"{cfg.architecture} has no speaker front-end: give one in the recipe, "
             "model: {speaker: {...}} or speaker: FOLDER"
         )
-    return extraction(cfg.loss, cfg.absent, cfg.voices)
+    return extraction(cfg.loss, cfg.absent, cfg.voices, cfg.level)
 
 
 def with_speaker(model: Any, folder: str | Path) -> nn.Module:

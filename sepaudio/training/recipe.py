@@ -223,6 +223,8 @@ class MixtureRecipeCfg:
         absent: weight of the loss on mixtures without the enrolled speaker.
         voices: weight of telling speakers apart by their vectors, see `losses.contrast`; for
             extractors whose speaker encoder learns with them.
+        level: weight of the level of extractors' estimates, see `losses.level_error`; for losses
+            that leave it open where some mixtures lack the enrolled speaker.
         seed: of every draw.
         license: of the weights that come out.
     """
@@ -237,6 +239,7 @@ class MixtureRecipeCfg:
     loss: str = "si_snr"
     absent: float = 0.2
     voices: float = 0.0
+    level: float = 0.0
     seed: int = 0
     license: str = "unknown"
 
