@@ -15,6 +15,7 @@ from sepaudio.losses import (
     LOSSES,
     absent,
     contrast,
+    level_error,
     multi_resolution_stft,
     neg_si_sdr,
     neg_si_snr,
@@ -297,6 +298,17 @@ def test_absence_is_measured_against_the_mixture():
     assert absent(0 * mixture, 0 * mixture)[0].item() == 0
     estimate = (1e-3 * other).requires_grad_()
     absent(estimate, mixture, torch.tensor([400, 3])).sum().backward()
+    assert torch.isfinite(estimate.grad).all()
+    assert estimate.grad[0].abs().sum() > 0
+
+
+def test_the_level_counts_in_both_directions_and_silence_is_far_away():
+    source, other = signals()
+    for gain, expected in ((1, 0), (0.1, 20), (10, 20), (-1, 0), (0, 60)):
+        assert level_error(gain * source, source)[0].item() == pytest.approx(expected, abs=0.1)
+    assert level_error(0 * source, 0 * source)[0].item() == 0
+    estimate = (1e-3 * other).requires_grad_()
+    level_error(estimate, source, torch.tensor([400, 3])).sum().backward()
     assert torch.isfinite(estimate.grad).all()
     assert estimate.grad[0].abs().sum() > 0
 

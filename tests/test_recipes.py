@@ -120,12 +120,12 @@ def test_from_speakers_to_scores(tmp_path):
     def call(name, *arguments):
         return script(tmp_path, f"../real_small/{name}", *arguments)
 
-    assert call("make_lists.py", "manifest.csv", "--mixtures", 2).count(".csv") == 4
+    assert call("make_lists.py", "manifest.csv", "--mixtures", 2).count(".csv") == 6
     tiny = ["optim.steps=2", "optim.batch=2", "optim.valid_every=2", "data.valid_items=2"]
     tiny += ["data.mixing.seconds=1.0", "data.mixing.enrollment_seconds=1.0"]
     small = "model.tcn={bottleneck: 8, hidden: 8, n_blocks: 2, n_repeats: 2}"
     tiny += [small, "data.mixing.absent=0.0"]
-    call("train.py", "manifest.csv", *tiny, "--recipes", "tsenet_small")
+    call("train.py", "manifest.csv", *tiny, "--recipes", "tsenet_small", "tsenet_small_longer")
     tiny += ["data.mixing.enrollment_seconds=0.0"]
     call("train.py", "manifest.csv", *tiny, "--recipes", "mitas_small", "mitas_small_unshared")
     shutil.copy(recipe / "README.md", tmp_path / "README.md")
@@ -134,12 +134,18 @@ def test_from_speakers_to_scores(tmp_path):
     more = ["--metrics", "snr", "--genders", "manifest.csv", *(["--plot"] if there else [])]
     call("evaluate.py", "--readme", tmp_path / "README.md", *more, "--publish", "weights")
     text = (tmp_path / "README.md").read_text()
-    for name, models in (("two_speakers", 3), ("music", 1)):
+    for name, models in (("two_speakers", 4), ("music", 2)):
         assert len(re.findall(rf"\| {name} +\| all +\| +2 \| si_snr ", text)) == models
         assert len(re.findall(rf"\| {name} +\| all +\| +2 \| snr ", text)) == models
     assert re.search(r"\| two_speakers \| (same|different) gender ", text)
     found = json.loads((tmp_path / "runs/real_small/scores/results.json").read_text())
-    assert set(found["tsenet_small"]) == {"two_speakers", "noise", "music", "absent", "presence"}
+    assert set(found["tsenet_small_longer"]) == {
+        "two_speakers",
+        "noise",
+        "music",
+        "absent",
+        "presence",
+    }
     assert "Shared weights against unshared ones" in text
     index = json.loads((tmp_path / "weights" / "index.json").read_text())
     assert set(index) == {"one_speaker", "two_speakers"}

@@ -16,6 +16,7 @@ from sepaudio.cli import main
 from sepaudio.data import manifest
 from sepaudio.data.mixing import load
 from sepaudio.files import sha256
+from sepaudio.losses import level_error
 from sepaudio.training import recipe as recipes
 from sepaudio.training.mixtures import (
     batch_at,
@@ -244,6 +245,19 @@ def test_voices_are_told_apart_among_all_sources(folder, tmp_path):
         math.log(n_voices)
     )
     assert knows < 0.6 * math.log(n_voices)
+
+
+def test_a_weight_on_the_level_takes_part_where_the_speaker_is_there(folder, tmp_path):
+    cfg = recipes.read(recipe_of(folder, tmp_path, "tsenet_test"))
+    torch.manual_seed(0)
+    model = registry.create("tsenet_test")
+    batch = batch_at(mixers(cfg, model)[0], 8, 0)(0, 0, 1)
+    batch["target"][3] = -1
+    embedding = model.speaker(batch["enrollment"], batch["enrollment_lengths"])
+    off = level_error(model(batch["mixture"], embedding), batch["sources"][:, 0])
+    off[3] = 0  # the estimate of a speaker who is not there has no level to reach
+    plain, level = (extraction("si_snr", 0.2, level=level)(model, batch) for level in (0.0, 0.5))
+    assert (level - plain).item() == pytest.approx(0.5 * off.mean().item(), rel=1e-4)
 
 
 @pytest.mark.parametrize("architecture", ["mitas_test", "tsenet_test", "tsenet_fourier_test"])

@@ -26,11 +26,13 @@ from sepaudio.verbs.scores import Row, compare, summarise
 
 HERE = Path(__file__).parent
 RUNS = Path("runs/real_small")
-MODELS = ("tsenet_small", "mitas_small", "mitas_small_unshared")
+MODELS = ("tsenet_small_longer", "tsenet_small", "mitas_small", "mitas_small_unshared")
 LISTS = ("two_speakers", "noise", "music", "absent")
+PRESENCE = ("with_speaker", "without_speaker")
 SILENT = -40.0  # [dB] beside the mixture
+FIRST = {"tsenet_small_longer": "tsenet_small"}  # the recipe that a longer run goes on from
 SHIPPED = {  # name of the weights, for `sepaudio list`, what they do
-    "tsenet_small": (
+    "tsenet_small_longer": (
         "one_speaker",
         "who is enrolled, out of a mixture",
         "Pulls the voice of one speaker out of a mixture, given a recording of that speaker.",
@@ -45,9 +47,11 @@ SHIPPED = {  # name of the weights, for `sepaudio list`, what they do
 Scored = dict[str, list[Row]]
 
 
-def scored(net: Any, out: Path, options: argparse.Namespace, **more: Any) -> Scored:
+def scored(
+    net: Any, out: Path, options: argparse.Namespace, lists: Sequence[str] = LISTS, **more: Any
+) -> Scored:
     """Rows of one model by list; a separator has one, and there may be no noise and no music."""
-    names = LISTS if net.task == "extraction" else LISTS[:1]
+    names = lists if net.task == "extraction" else lists[:1]
     there = [path for name in names if (path := options.lists / f"{name}.csv").exists()]
     figures = options.metrics.split(",") if options.metrics else ()
     genders = manifest.genders(options.genders) if options.genders else None
@@ -61,7 +65,7 @@ def judged(found: Scored, kept: Scored) -> tuple[str, dict[str, float]]:
         found: rows with silence where the speaker seemed absent.
         kept: the same without any silencing.
     """
-    here, gone = found["two_speakers"], found["absent"]
+    here, gone = (found[name] for name in PRESENCE)
     told = np.array([row.figures["presence"] for row in (*here, *gone)], dtype=np.float64)
     labels = np.repeat([1, 0], [len(here), len(gone)])
     leaks = [row.figures["leak"] for row in gone]
@@ -69,14 +73,14 @@ def judged(found: Scored, kept: Scored) -> tuple[str, dict[str, float]]:
         "calibration_error": metrics.calibration_error(labels, np.stack([1 - told, told], axis=1)),
         "accuracy": float(np.mean((told >= 0.5) == labels)),
         "silent_when_absent": float(np.mean([leak is None or leak <= SILENT for leak in leaks])),
-        "cost_when_present_db": _gain(kept["two_speakers"]) - _gain(here),
+        "cost_when_present_db": _gain(kept[PRESENCE[0]]) - _gain(here),
     }
     text = (
         f"Presence: calibration error {100 * figures['calibration_error']:.1f} %, right in "
-        f"{100 * figures['accuracy']:.1f} % of mixtures with and without the enrolled speaker in "
-        f"equal parts. Without him the estimate is silent ({SILENT:g} dB or less beside the "
-        f"mixture) in {100 * figures['silent_when_absent']:.1f} %; with him this costs "
-        f"{figures['cost_when_present_db']:.2f} dB on the mean.\n\n"
+        f"{100 * figures['accuracy']:.1f} % of {len(told)} mixtures of two, half of them without "
+        f"the enrolled speaker. There the estimate is silent ({SILENT:g} dB or less beside the "
+        f"mixture) in {100 * figures['silent_when_absent']:.1f} %; where the speaker is there "
+        f"this costs {figures['cost_when_present_db']:.2f} dB on the mean.\n\n"
     )
     return text, figures
 
@@ -95,7 +99,9 @@ def tables(name: str, options: argparse.Namespace) -> tuple[str, dict[str, Any],
     summaries: dict[str, Any] = {key: summarise(rows) for key, rows in found.items()}
     text = as_markdown(summaries) + "\n"
     if net.task == "extraction" and net.cfg.presence:
-        more, summaries["presence"] = judged(found, scored(net, out / "kept", options, least=0.0))
+        told = scored(net, out, options, PRESENCE)
+        kept = scored(net, out / "kept", options, PRESENCE[:1], least=0.0)
+        more, summaries["presence"] = judged(told, kept)
         text += more
     return f"{described(net, folder)} {machine(net)}\n\n{text}", summaries, found
 
@@ -107,15 +113,17 @@ def card(name: str, text: str) -> str:
     mixing, optim = config["recipe"]["data"]["mixing"], config["recipe"]["optim"]
     sources = "\n".join(f"- {origin}" for origin in config["trained_on"])
     versions = ", ".join(f"{k} {v}" for k, v in config["versions"].items())
+    start = f" after those of {config['init']['name']}" if "init" in config else ""
     return (
-        f"# {shipped}\n\n{about} Architecture `{config['architecture']}` with the values of "
-        f"`recipes/real_small/{name}.yaml`, {config['sample_rate']} Hz, not causal: it hears the "
-        "recording whole, or 30 seconds at once.\n\n"
+        f"# {shipped}\n\n{about} Architecture `{config['architecture']}`, changed as "
+        f"`recipes/real_small/{FIRST.get(name, name)}.yaml` says, "
+        f"{config['sample_rate']} Hz, not causal: it hears the recording whole, "
+        "or 30 seconds at once.\n\n"
         f"Licence of the weights: **{config['license']}** (share-alike recordings are among the "
         "training data). The code is Apache-2.0.\n\n"
         "## Training\n\n"
         f"`python recipes/real_small/train.py MANIFEST.csv ... --recipes {name}`, seed "
-        f"{config['seed']}, {optim['steps']} steps of {optim['batch']} mixtures of "
+        f"{config['seed']}, {optim['steps']} steps{start} of {optim['batch']} mixtures of "
         f"{mixing['seconds']:g} s, each drawn anew, on one thread of a CPU. Versions: {versions}. "
         f"Fingerprint of the recordings: `{config['data_fingerprint']}`. No recording with a "
         f"non-commercial or no-derivatives clause was used.\n\nHeard were\n\n{sources}\n\n"

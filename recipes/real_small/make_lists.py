@@ -1,5 +1,8 @@
 """Write the fixed test lists: two speakers, one in noise, one over music, two without the enrolled.
 
+Two more lists, five times as long, tell how well an extractor knows whether the enrolled speaker is
+there: a hundred mixtures are too few to tell a calibration error of 5 % from none.
+
     python recipes/real_small/make_lists.py MANIFEST.csv [--mixtures 100] [--seed 1] [--rate 8000]
 
 Speakers of the test split alone, so that none was heard in training. The target and its enrollment
@@ -21,11 +24,13 @@ from sepaudio.data import manifest, mixtures
 from sepaudio.data.mixtures import Mixture, Part
 
 SECONDS, ENROLLMENT, LEVEL = 4.0, 6.0, 0.05  # [s], [s], RMS of the target
-KINDS = {
-    "two_speakers": (-5.0, 5.0),
-    "noise": (0.0, 10.0),
-    "music": (0.0, 10.0),
-    "absent": (-5.0, 5.0),
+KINDS = {  # of each list: what is in it, least and largest SIR or SNR [dB], times --mixtures
+    "two_speakers": ("two_speakers", -5.0, 5.0, 1),
+    "noise": ("noise", 0.0, 10.0, 1),
+    "music": ("music", 0.0, 10.0, 1),
+    "absent": ("absent", -5.0, 5.0, 1),
+    "with_speaker": ("two_speakers", -5.0, 5.0, 5),
+    "without_speaker": ("absent", -5.0, 5.0, 5),
 }
 
 
@@ -81,12 +86,12 @@ def main() -> None:
             f"and something to enroll with, of {len(long)}: expected 3 or more"
         )
     options.out.mkdir(parents=True, exist_ok=True)
-    for kind, (low, high) in KINDS.items():
+    for order, (name_of_list, (kind, low, high, times)) in enumerate(KINDS.items()):
         if not kinds.get(kind, kinds["speech"]):
             print(f"no {kind} in the test split of {options.manifest}: no list of it")
             continue
-        random, made = np.random.default_rng([options.seed, list(KINDS).index(kind)]), []
-        for number in range(options.mixtures):
+        random, made = np.random.default_rng([options.seed, order]), []
+        for number in range(times * options.mixtures):
             name = targets[int(random.integers(len(targets)))]
             row = long[name][int(random.integers(len(long[name])))]
             others = [r for r in speakers[name] if r.path != row.path]
@@ -119,7 +124,7 @@ def main() -> None:
                 noise = part(which, begin, span, under)
             made.append(
                 Mixture(
-                    id=f"{kind}_{number:03}",
+                    id=f"{name_of_list}_{number:03}",
                     sources=tuple(sources),
                     sample_rate=options.rate,
                     noise=noise,
@@ -128,8 +133,8 @@ def main() -> None:
                     split="test",
                 )
             )
-        mixtures.write(options.out / f"{kind}.csv", made)
-        print(options.out / f"{kind}.csv")
+        mixtures.write(options.out / f"{name_of_list}.csv", made)
+        print(options.out / f"{name_of_list}.csv")
 
 
 if __name__ == "__main__":

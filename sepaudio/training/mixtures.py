@@ -73,7 +73,9 @@ def extraction(loss: str, weight: float, voices: float = 0.0, level: float = 0.0
 
     `level` is the weight of how far estimates are from as loud as their sources [dB]: without it
     a scale-invariant loss could make all estimates fainter to please the mixtures that lack the
-    speaker, instead of telling these from the others. The model's own front-end hears the enrollment and, if it has weights, learns with the rest:
+    speaker, instead of telling these from the others.
+
+    The model's own front-end hears the enrollment and, if it has weights, learns with the rest:
     with `voices` also from telling whose voice is whose among the sources of the batch.
     """
 
