@@ -15,6 +15,7 @@ from .augment import Array, Random
 from .mixing import Mixer
 from .mixtures import RULES, Mixture, Part
 from .render import Example, Reader, first_channel, render
+from .shelf import Shelf
 
 Key = int | tuple[int, int]  # index, or epoch and index
 
@@ -125,10 +126,9 @@ class ListedMixtures(Dataset[Example]):
 class Shuffled:
     """The mixtures of a list without end, in the place of a `Mixer`: an order for every epoch."""
 
-    shelves = ()  # files are read where they lie
-
     def __init__(self, listed: ListedMixtures):
         self.listed = listed
+        self.shelves: dict[str, Shelf] = {}  # files are read where they lie
         self._last: tuple[tuple[int, int], NDArray[np.int64]] | None = None
 
     def item(self, seed: int, epoch: int, index: int) -> Example:

@@ -274,7 +274,7 @@ def fit(
     if cfg.speaker:
         model = with_speaker(model, cfg.speaker)
     train, valid = mixers(cfg, model)
-    shelves = [s for mixer in (train, valid) for s in mixer.shelves]
+    shelves = [s for mixer in (train, valid) for s in mixer.shelves.values()]
     left_out = [text for shelf in shelves for text in shelf.left_out]
     if not quiet:
         say_left_out(left_out)
@@ -301,7 +301,7 @@ def _heard(train: Source) -> tuple[tuple[str, ...], str]:
     """Names of what was trained on, and its fingerprint."""
     if isinstance(train, Shuffled):
         return about(train.listed.rows)
-    rows = [row for shelf in train.shelves for row in shelf.rows]
+    rows = [row for shelf in train.shelves.values() for row in shelf.rows]
     return tuple(sorted({row.origin for row in rows})), manifest.fingerprint(rows)
 
 

@@ -98,7 +98,7 @@ def _mixtures(
     begin = time.perf_counter()
     few = mixing.load(data.mixing, [place / "few.csv"], "train", on_bad="skip")
     spent = time.perf_counter() - begin
-    decoded = sum(float(s.starts[-1]) / s.sample_rate for s in few.shelves)
+    decoded = sum(float(s.starts[-1]) / s.sample_rate for s in few.shelves.values())
     draw = mixtures.batch_at(few, recipe.optim.batch, recipe.seed)
     return draw, mixtures.objective_of(model, recipe), spent * found.seconds / decoded
 
