@@ -86,6 +86,11 @@ class Shelf:
         if self.folder is not None:
             self._map()
 
+    @property
+    def samples(self) -> NDArray[np.int16]:
+        """All samples, one recording after the other, each in parts of its own full scale."""
+        return self._samples
+
     def length(self, index: int) -> int:
         """Samples of a recording."""
         return int(self.starts[index + 1] - self.starts[index])
@@ -147,7 +152,8 @@ class Shelf:
 
     def _map(self) -> None:
         assert self.folder is not None
-        self._samples = np.memmap(self.folder / "samples.int16", np.int16, mode="r")
+        # Copy-on-write, since torch takes no array that is read-only; the file stays as it is.
+        self._samples = np.memmap(self.folder / "samples.int16", np.int16, mode="c")
 
 
 def cut(x: Array, sample_rate: int, row: Recording) -> Array:

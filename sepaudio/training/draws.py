@@ -1,0 +1,74 @@
+"""Mixtures of a step or of a validation: drawn by workers, made there or where the model learns."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+
+from ..data.batched import Batched, to
+from ..data.dataset import Shuffled, collate
+from ..data.mixing import Mixer
+from .loop import Draw, Objective
+from .survey import say
+
+Batch = dict[str, Tensor]
+Source: TypeAlias = Mixer | Shuffled | Batched
+SHARE = 0.5  # of a device's free memory that recordings may take
+
+
+def batch_at(source: Source, batch: int, seed: int) -> Draw:
+    """A function from the step's number to its mixtures; each is its own pure function.
+
+    Of a `Batched` source it gives what was drawn; the objective that is `hearing` it makes them.
+    """
+
+    def draw(step: int, part: int, parts: int) -> dict[str, Any]:
+        first = step * batch
+        return _drawn(source, seed, range(first + part, first + batch, parts))
+
+    return draw
+
+
+def hearing(objective: Objective, source: Source) -> Objective:
+    """An objective of what `batch_at` draws from a source."""
+    if not isinstance(source, Batched):
+        return objective
+    return lambda model, drawn: objective(model, source(drawn))
+
+
+def batches(source: Source, seed: int, items: int, batch: int, model: Any) -> Iterator[Batch]:
+    """The first `items` mixtures of a seed, some at once, where the model is."""
+    device = next(model.parameters()).device
+    for first in range(0, items, batch):
+        made = to(_drawn(source, seed, range(first, min(first + batch, items))), device)
+        yield source(made) if isinstance(source, Batched) else made
+
+
+def _drawn(source: Source, seed: int, numbers: range) -> dict[str, Any]:
+    if isinstance(source, Batched):
+        return source.drawn(seed, 0, numbers)
+    return collate([source.item(seed, 0, number) for number in numbers])
+
+
+def placed(mixers: Sequence[Mixer], mix_on: str) -> list[Source]:
+    """Mixers as they are, or made to mix where the model learns; see `SpeakersCfg.mix_on`."""
+    if mix_on == "auto":
+        mix_on = "device" if torch.cuda.is_available() and _fit(mixers) else "cpu"
+    return [Batched(mixer) if mix_on == "device" else mixer for mixer in mixers]
+
+
+def _fit(mixers: Sequence[Mixer]) -> bool:
+    """Whether all recordings have room in the memory of this process's device."""
+    needed = sum(Batched(mixer).bytes for mixer in mixers)
+    free, _ = torch.cuda.mem_get_info(int(os.environ.get("LOCAL_RANK", 0)))
+    if needed <= SHARE * free:
+        return True
+    say(
+        f"data: {needed / 1e9:.1f} GB of recordings and {free / 1e9:.1f} GB free on the device: "
+        "mixtures are made on the CPU; raise data.workers, or set data.mix_on=device"
+    )
+    return False
