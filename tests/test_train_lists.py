@@ -184,6 +184,7 @@ def test_a_front_end_made_before_is_kept(rows, tmp_path):
         ({}, "model.n_src=3", "mixture m0 has 2 sources: expected the model's 3; set model.n_src"),
         ({"split": "train"}, "seed=3", "no mixture of the split valid in .*list.csv: expected"),
         ({}, "data.manifests=[a.csv]", r"manifests=\['a.csv'\] and lists.files=\['list.csv'\]"),
+        ({}, "data.mix_on=device", "mix_on='device' with lists.files: expected auto or cpu"),
         ({}, "data.lists.seconds=0", "seconds=0.0, enrollment_seconds=0.0: expected more than 0"),
     ],
 )
