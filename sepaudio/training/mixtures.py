@@ -34,7 +34,8 @@ class TrainedOnMixtures:
         names: of the collections that were heard.
         fingerprint: of the recordings.
         valid: loss on the validation mixtures [dB].
-        left_out: how many recordings could not be read.
+        left_out: how many recordings could not be read; of lists how many mixtures this process
+            and its workers could not make.
     """
 
     model: nn.Module
@@ -279,7 +280,10 @@ def fit(
         quiet=quiet,
     )
     _fit_rest(best, valid, cfg)
-    return TrainedOnMixtures(best, *_heard(train), validate(best), len(left_out))
+    figure = validate(best)
+    unheard = [m.left_out for m in (train, valid) if isinstance(m, Shuffled)]
+    n_left_out = len(left_out) + sum(int(rows.sum()) for rows in unheard)
+    return TrainedOnMixtures(best, *_heard(train), figure, n_left_out)
 
 
 def _heard(train: Source) -> tuple[tuple[str, ...], str]:

@@ -187,7 +187,8 @@ class SpeakersCfg:
         lists: see `ListsCfg`.
         shelf: folder of the decoded recordings, made when it is not there; relative to the
             working folder.
-        on_bad: "stop" at a recording that cannot be read, or "skip" it.
+        on_bad: "stop" at a recording that cannot be read, or "skip" it; of lists the mixture that
+            needs it, in whose place the next one of the epoch is heard.
         valid_items: mixtures of the valid split that validation hears, always the same.
         workers: processes that mix ahead, or draw ahead where mixing is the device's.
         mix_on: "auto" mixes whole batches on the device where the run learns with CUDA and the
