@@ -78,7 +78,7 @@ def test_the_resampler_is_that_of_files(speed, device):
     own = round(8000 * speed)
     x = torch.randn(3, 5000)
     wanted = torch.from_numpy(io.resample(x.numpy(), own, 8000))
-    made = resample(x.to(device), kernel_of(own, 8000), wanted.shape[1]).cpu()
+    made = resample(x.to(device), kernel_of(own, 8000, device), wanted.shape[1]).cpu()
     assert snr_db(wanted, made).min() > 50
     assert snr_db(wanted[:, EDGE:], made[:, EDGE:]).min() > 100
 
@@ -115,6 +115,18 @@ def test_half_precision_around_it_changes_nothing(rows, device):
         inside = source(drawn)
     for key, value in source(drawn).items():
         assert torch.equal(value, inside[key])
+
+
+def test_no_step_moves_to_another_device_or_waits_for_it(rows):
+    """On the meta device any tensor made elsewhere, or any look at a value, would raise."""
+    meta = torch.device("meta")
+    mixer = mixed_voices.mixer(rows, **{**mixed_voices.EVERYTHING, "room": 1.0, "noise": 1.0})
+    source = Batched(mixer)
+    drawn = source.drawn(1, 2, range(8))
+    with torch.no_grad():
+        made = batched._made(to(drawn, meta), source._on(meta))
+    for key, value in source(drawn).items():
+        assert (made[key].device, made[key].shape) == (meta, value.shape), key
 
 
 def test_the_mixture_stays_the_sum_of_its_parts(rows, device):

@@ -378,4 +378,7 @@ def test_a_longer_run_tells_how_long(folder, tmp_path, capfd):
     path = recipe_of(folder, tmp_path, "mitas_test")
     more = ["optim.steps=15", "optim.valid_every=0"]
     train(path, more, output=tmp_path / "run")
-    assert re.search(r"time: about \d+ s for 3 steps \(", capfd.readouterr().err)
+    err = capfd.readouterr().err
+    assert re.search(r"time: about \d+ s for 3 steps \(", err)
+    each, rate = (float(re.search(text, err)[1]) for text in (r"\(([\d.]+) s each", r"(\d+) hours"))
+    assert rate == pytest.approx(4 * 0.5 / each, rel=0.2, abs=1)  # of mixtures an hour

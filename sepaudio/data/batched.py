@@ -16,7 +16,7 @@ from torch import Tensor
 
 from .mixdown import CEILING, Drawn, Shelves, Stretch
 from .mixing import BEDS, Mixer
-from .resampling import Kernel, kernel_of, resample
+from .resampling import kernel_of, resample
 from .shelf import Shelf
 
 Packed: TypeAlias = dict[str, Any]  # tensors and plain numbers
@@ -221,8 +221,7 @@ def _stretches(packed: Packed, speech: Tensor, longest: int) -> Tensor:
         y = y.masked_fill_(t >= packed["read"][some, None], 0)
         slot = packed["slot"][some]
         if own != rate:
-            kernel: Kernel = kernel_of(own, rate)
-            y = resample(y, kernel, lasts)
+            y = resample(y, kernel_of(own, rate, y.device), lasts)
             t = torch.arange(lasts, device=heard.device)
             y = y.masked_fill_(t >= heard[slot, None], 0)
         x[slot, :lasts] = y

@@ -153,7 +153,8 @@ class Shelf:
     def _map(self) -> None:
         assert self.folder is not None
         # Copy-on-write, since torch takes no array that is read-only; the file stays as it is.
-        self._samples = np.memmap(self.folder / "samples.int16", np.int16, mode="c")
+        mapped = np.memmap(self.folder / "samples.int16", np.int16, mode="c")
+        self._samples = np.asarray(mapped)
 
 
 def cut(x: Array, sample_rate: int, row: Recording) -> Array:

@@ -12,8 +12,9 @@ from torch import Tensor
 from ..data.batched import Batched, to
 from ..data.dataset import Shuffled, collate
 from ..data.mixing import Mixer
-from .loop import Draw, Objective
-from .survey import say
+from . import survey
+from .loop import Draw, Objective, Paced
+from .recipe import MixtureRecipeCfg
 
 Batch = dict[str, Tensor]
 Source: TypeAlias = Mixer | Shuffled | Batched
@@ -54,6 +55,19 @@ def _drawn(source: Source, seed: int, numbers: range) -> dict[str, Any]:
     return collate([source.item(seed, 0, number) for number in numbers])
 
 
+def tell_pace(cfg: MixtureRecipeCfg) -> Paced:
+    """What tells how long a run still takes, and how much it hears on the way."""
+    data = cfg.data
+    heard = cfg.optim.batch * (data.lists.seconds if data.lists.files else data.mixing.seconds)
+
+    def tell(seconds: float, left: int) -> None:
+        survey.tell_pace(seconds, left)
+        if left:
+            survey.say(f"time: {heard / seconds:.0f} hours of mixtures an hour")
+
+    return tell
+
+
 def placed(mixers: Sequence[Mixer], mix_on: str) -> list[Source]:
     """Mixers as they are, or made to mix where the model learns; see `SpeakersCfg.mix_on`."""
     if mix_on == "auto":
@@ -67,7 +81,7 @@ def _fit(mixers: Sequence[Mixer]) -> bool:
     free, _ = torch.cuda.mem_get_info(int(os.environ.get("LOCAL_RANK", 0)))
     if needed <= SHARE * free:
         return True
-    say(
+    survey.say(
         f"data: {needed / 1e9:.1f} GB of recordings and {free / 1e9:.1f} GB free on the device: "
         "mixtures are made on the CPU; raise data.workers, or set data.mix_on=device"
     )

@@ -17,7 +17,7 @@ from ..data.mixing import load
 from ..losses import LOSSES, absent, contrast, pit, reorder
 from ..metrics.signal import EPS
 from . import recipe as recipes
-from .draws import Batch, Source, batch_at, batches, hearing, placed
+from .draws import Batch, Source, batch_at, batches, hearing, placed, tell_pace
 from .lists import about, listed
 from .loop import Draw, Objective, Validate, run
 from .recipe import MixtureRecipeCfg
@@ -277,6 +277,7 @@ def fit(
         validate=validate,
         frozen=cfg.freeze,
         workers=cfg.data.workers,
+        paced=None if quiet else tell_pace(cfg),
         quiet=quiet,
     )
     _fit_rest(best, valid, cfg)
