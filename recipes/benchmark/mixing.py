@@ -144,7 +144,8 @@ def main() -> None:
         f"{os.cpu_count()} cores, {options.threads} thread, one process; Python "
         f"{platform.python_version()}, {versions}.\n\nMixture-hours are hours of mixtures made per "
         "hour of wall-clock time, from drawing to a batch; the enrollments come on top. What "
-        "drawing alone gives is the most that one worker process can feed a device.\n\n"
+        "drawing alone gives is the most that one worker process can feed a device."
+        f"{'' if torch.cuda.is_available() else ' There was no CUDA device.'}\n\n"
         "| what | how | ms a mixture, median | mixture-hours per hour, median (least to most) | "
         "faster than numpy by | agrees with numpy to [dB] |\n"
         "| --- | --- | --- | --- | --- | --- |\n" + "".join(lines)

@@ -27,9 +27,10 @@ class Batched:
     """A mixer whose mixtures are made many at once, wherever their draws are put.
 
     The samples of its shelves are copied to a device once, as 16-bit numbers: 2 bytes a sample, so
-    5.8 GB for 100 h at 8 kHz. A mixture is the one that `Mixer.item` gives: where nothing is
-    resampled and nobody is in a room to about 1e-6 of its peak, else to what `tests` state; what
-    else is in its batch only changes how sums are rounded.
+    5.8 GB for 100 h at 8 kHz. A mixture is the one that `Mixer.item` gives, to 1e-5 of its peak;
+    where someone is in a room to 90 dB; where something is resampled to 40 dB, for white noise, the
+    worst case, and to some 70 dB for speech, since `resample` makes its first samples differently.
+    What else is in a batch only changes how sums are rounded.
 
     Attributes:
         mixer: draws.

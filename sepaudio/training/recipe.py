@@ -193,7 +193,7 @@ class SpeakersCfg:
         workers: processes that mix ahead, or draw ahead where mixing is the device's.
         mix_on: "auto" mixes whole batches on the device where the run learns with CUDA and the
             recordings fit into half of its free memory, else one mixture at a time on the CPU;
-            "cpu" and "device" are either of them, wherever it learns. The draws are the same.
+            "cpu" and "device" are either of them, with CUDA or without. The draws are the same.
     """
 
     manifests: tuple[str, ...] = ()
