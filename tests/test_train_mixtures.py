@@ -18,7 +18,7 @@ from sepaudio.data.batched import Batched
 from sepaudio.data.mixing import Mixer, load
 from sepaudio.files import sha256
 from sepaudio.training import recipe as recipes
-from sepaudio.training.draws import hearing, placed
+from sepaudio.training.draws import hearing, placed, workers
 from sepaudio.training.mixtures import (
     batch_at,
     extraction,
@@ -190,7 +190,9 @@ def test_where_mixing_happens_is_named(folder, tmp_path, monkeypatch, capfd):
     for there, free, wanted in ((False, 0, Mixer), (True, 2 * size, Batched), (True, size, Mixer)):
         monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _, free=free: (free, free))
-        assert isinstance(placed([mixer], "auto")[0], wanted)
+        (source,) = placed([mixer], "auto")
+        assert isinstance(source, wanted)
+        assert workers(source, 0) == (wanted is Batched) and workers(source, 3) == 3
     assert "set data.mix_on=device" in capfd.readouterr().err
     assert isinstance(placed([mixer], "device")[0], Batched)
     assert placed([mixer], "cpu") == [mixer]

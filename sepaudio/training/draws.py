@@ -49,6 +49,12 @@ def batches(source: Source, seed: int, items: int, batch: int, model: Any) -> It
         yield source(made) if isinstance(source, Batched) else made
 
 
+def workers(source: Source, given: int) -> int:
+    """Processes that draw ahead: as many as given, but one where a CUDA device would wait."""
+    waits = isinstance(source, Batched) and torch.cuda.is_available()
+    return max(given, 1) if waits else given
+
+
 def _drawn(source: Source, seed: int, numbers: range) -> dict[str, Any]:
     if isinstance(source, Batched):
         return source.drawn(seed, 0, numbers)

@@ -17,7 +17,7 @@ from ..data.mixing import load
 from ..losses import LOSSES, absent, contrast, pit, reorder
 from ..metrics.signal import EPS
 from . import recipe as recipes
-from .draws import Batch, Source, batch_at, batches, hearing, placed, tell_pace
+from .draws import Batch, Source, batch_at, batches, hearing, placed, tell_pace, workers
 from .lists import about, listed
 from .loop import Draw, Objective, Validate, run
 from .recipe import MixtureRecipeCfg
@@ -276,7 +276,7 @@ def fit(
         resolved=recipes.to_yaml(cfg),
         validate=validate,
         frozen=cfg.freeze,
-        workers=cfg.data.workers,
+        workers=workers(train, cfg.data.workers),
         paced=None if quiet else tell_pace(cfg),
         quiet=quiet,
     )

@@ -190,7 +190,8 @@ class SpeakersCfg:
         on_bad: "stop" at a recording that cannot be read, or "skip" it; of lists the mixture that
             needs it, in whose place the next one of the epoch is heard.
         valid_items: mixtures of the valid split that validation hears, always the same.
-        workers: processes that mix ahead, or draw ahead where mixing is the device's.
+        workers: processes that mix ahead, or draw ahead where mixing is the device's, which with
+            CUDA is one at least.
         mix_on: "auto" mixes whole batches on the device where the run learns with CUDA and the
             recordings fit into half of its free memory, else one mixture at a time on the CPU;
             "cpu" and "device" are either of them, with CUDA or without. The draws are the same.
