@@ -1,6 +1,8 @@
 """Training on listed mixtures: what is drawn of a list, and runs on it."""
 
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -184,6 +186,7 @@ def test_a_front_end_made_before_is_kept(rows, tmp_path):
         ({}, "model.n_src=3", "mixture m0 has 2 sources: expected the model's 3; set model.n_src"),
         ({"split": "train"}, "seed=3", "no mixture of the split valid in .*list.csv: expected"),
         ({}, "data.manifests=[a.csv]", r"manifests=\['a.csv'\] and lists.files=\['list.csv'\]"),
+        ({}, "data.mix_on=device", "mix_on='device' with lists.files: expected auto or cpu"),
         ({}, "data.lists.seconds=0", "seconds=0.0, enrollment_seconds=0.0: expected more than 0"),
     ],
 )
@@ -191,3 +194,60 @@ def test_lists_that_do_not_fit_are_refused(rows, tmp_path, change, override, mes
     path = recipe_of(tmp_path, [replace(row, **change) for row in rows], "mitas_test")
     with pytest.raises(ValueError, match=message):
         train(path, [override], output=tmp_path / "run", quiet=True)
+
+
+def spoiled(rows, folder):
+    """The list over files of its own, of which m1's and m4's first are no audio any more."""
+    folder.mkdir(exist_ok=True)
+
+    def moved(part):
+        return replace(part, path=Path(shutil.copy(part.path, folder / part.path.name)))
+
+    made = [replace(row, sources=tuple(moved(part) for part in row.sources)) for row in rows]
+
+    def spoil():
+        for number in (1, 4):
+            made[number].sources[0].path.write_text("no audio at all")
+
+    return made, spoil
+
+
+def test_mixtures_that_fail_later_are_left_out(rows, tmp_path, capfd):
+    """Files spoiled after the run began: named once, another in their place, the same for all."""
+    made, spoil = spoiled(rows, tmp_path / "audio")
+    path = recipe_of(tmp_path, made, "mitas_test")
+    cfg = recipes.read(path, ["data.on_bad=skip"])
+    train_on, _ = mixers(cfg, registry.create("mitas_test"))
+    before = [train_on.item(3, 0, i) for i in range(5)]
+    spoil()
+    after = [train_on.item(3, 0, i) for i in range(5)]
+    order = [made.drawn["id"] for made in before]
+    for i, (old, new) in enumerate(zip(before, after, strict=True)):
+        if old.drawn["id"] in ("m1", "m4"):
+            good = [name for name in order[i:] + order[:i] if name not in ("m1", "m4")]
+            old = before[order.index(good[0])]
+        np.testing.assert_array_equal(old.mixture, new.mixture)
+    assert train_on.left_out.nonzero().flatten().tolist() == [1, 4]
+    capfd.readouterr()
+    more = ["data.on_bad=skip", "optim.steps=8"]  # three epochs and more
+    one = train(path, more, output=tmp_path / "one", quiet=True)
+    other = train(path, [*more, "data.workers=2"], output=tmp_path / "other", quiet=True)
+    told = capfd.readouterr().err
+    for name in ("m1", "m4"):
+        assert told.count(f"left out, mixture {name}: ") == 2  # once a run
+        assert f"{name[1]}.wav is text" in told
+    assert hub.read_config(other)["left_out"] == 2
+    pairs = zip(hub.load(one).parameters(), hub.load(other).parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_mixtures_that_fail_later_stop_a_run_by_default(rows, tmp_path):
+    made, spoil = spoiled(rows, tmp_path / "audio")
+    path = recipe_of(tmp_path, made, "mitas_test")
+    spoil()
+    with pytest.raises(ValueError, match=r"mixture m[14]: .*is text.*: on_bad=skip"):
+        train(path, ["optim.steps=3"], output=tmp_path / "run", quiet=True)
+    for row in made:
+        row.sources[1].path.unlink()
+    with pytest.raises(ValueError, match="none of 5 mixtures can be made"):
+        train(path, ["data.on_bad=skip"], output=tmp_path / "run", quiet=True)

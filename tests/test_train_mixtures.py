@@ -14,10 +14,12 @@ import torch
 from sepaudio import hub, io, registry
 from sepaudio.cli import main
 from sepaudio.data import manifest
-from sepaudio.data.mixing import load
+from sepaudio.data.batched import Batched
+from sepaudio.data.mixing import Mixer, load
 from sepaudio.files import sha256
 from sepaudio.losses import level_error
 from sepaudio.training import recipe as recipes
+from sepaudio.training.draws import hearing, placed, workers
 from sepaudio.training.mixtures import (
     batch_at,
     extraction,
@@ -89,11 +91,12 @@ def test_a_run_learns_and_writes_a_model(folder, tmp_path, architecture):
     assert str(folder) not in str(config)
 
 
-def test_a_killed_run_goes_on_to_the_same_weights(folder, tmp_path, monkeypatch):
+@pytest.mark.parametrize("mix_on", ["cpu", "device"])
+def test_a_killed_run_goes_on_to_the_same_weights(folder, tmp_path, monkeypatch, mix_on):
     from sepaudio.training import mixtures as module
 
-    path = recipe_of(folder, tmp_path, "tsenet_test")
-    whole = train(path, [], output=tmp_path / "whole", quiet=True)
+    path, more = recipe_of(folder, tmp_path, "tsenet_test"), [f"data.mix_on={mix_on}"]
+    whole = train(path, more, output=tmp_path / "whole", quiet=True)
     right = module.batch_at
 
     def deadly(*arguments):
@@ -107,7 +110,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(folder, tmp_path, monkeypatch)
         return drawn
 
     monkeypatch.setattr(module, "batch_at", deadly)
-    more = ["optim.save_every=0"]
+    more = ["optim.save_every=0", *more]
     with pytest.raises(SystemError, match="killed"):
         train(path, more, output=tmp_path / "killed", quiet=True)
     monkeypatch.undo()
@@ -154,14 +157,46 @@ def test_a_start_with_other_shapes_is_refused(folder, tmp_path):
         train(path, ["model={tcn: {sharing: none}}"], init=first, output=tmp_path / "2", quiet=True)
 
 
-def test_workers_and_parts_draw_the_same_mixtures(folder, tmp_path):
-    cfg = recipes.read(recipe_of(folder, tmp_path, "mitas_test"))
+@pytest.mark.parametrize("mix_on", ["cpu", "device"])
+def test_workers_and_parts_draw_the_same_mixtures(folder, tmp_path, mix_on):
+    cfg = recipes.read(recipe_of(folder, tmp_path, "mitas_test"), [f"data.mix_on={mix_on}"])
     mixer, _ = mixers(cfg, registry.create("mitas_test"))
-    draw = batch_at(mixer, 4, 1)
-    whole = draw(2, 0, 1)["mixture"]
-    parts = [draw(2, part, 2)["mixture"] for part in (0, 1)]
-    assert torch.equal(torch.stack(parts, dim=1).flatten(0, 1), whole)
-    assert not torch.equal(draw(3, 0, 1)["mixture"], whole)
+    draw, heard = batch_at(mixer, 4, 1), hearing(lambda model, batch: batch["mixture"], mixer)
+    whole = heard(None, draw(2, 0, 1))
+    parts = [heard(None, draw(2, part, 2)) for part in (0, 1)]
+    torch.testing.assert_close(torch.stack(parts, 1).flatten(0, 1), whole, rtol=0, atol=1e-7)
+    assert not torch.equal(heard(None, draw(3, 0, 1)), whole)
+
+
+def test_what_is_mixed_on_the_device_trains_as_what_is_mixed_before(folder, tmp_path):
+    """But for rounding, and whether or not workers draw; presence and level are fitted too."""
+    path = recipe_of(folder, tmp_path, "tsenet_test")
+    runs = {"cpu": [], "device": [], "drawn": ["data.workers=2"]}
+    made = {}
+    for name, more in runs.items():
+        where = f"data.mix_on={'cpu' if name == 'cpu' else 'device'}"
+        more = [where, "optim.steps=6", "data.mixing.noise=0", "model.presence=0.5", *more]
+        made[name] = hub.load(train(path, more, output=tmp_path / name, quiet=True)).state_dict()
+    for key, value in made["device"].items():
+        assert torch.equal(value, made["drawn"][key])
+        assert (value - made["cpu"][key]).abs().max() < 1e-3 * value.abs().max() + 1e-5
+
+
+def test_where_mixing_happens_is_named(folder, tmp_path, monkeypatch, capfd):
+    path = recipe_of(folder, tmp_path, "mitas_test")
+    with pytest.raises(ValueError, match="mix_on='gpu': expected one of auto, cpu, device"):
+        recipes.read(path, ["data.mix_on=gpu"])
+    mixer = load(recipes.read(path).data.mixing, [folder / "manifest.csv"], "train")
+    size = 2 * len(mixer.speech.samples)
+    for there, free, wanted in ((False, 0, Mixer), (True, 2 * size, Batched), (True, size, Mixer)):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _, free=free: (free, free))
+        (source,) = placed([mixer], "auto")
+        assert isinstance(source, wanted)
+        assert workers(source, 0) == (wanted is Batched) and workers(source, 3) == 3
+    assert "set data.mix_on=device" in capfd.readouterr().err
+    assert isinstance(placed([mixer], "device")[0], Batched)
+    assert placed([mixer], "cpu") == [mixer]
 
 
 def test_an_absent_speaker_is_pushed_to_silence(folder, tmp_path):
@@ -359,4 +394,7 @@ def test_a_longer_run_tells_how_long(folder, tmp_path, capfd):
     path = recipe_of(folder, tmp_path, "mitas_test")
     more = ["optim.steps=15", "optim.valid_every=0"]
     train(path, more, output=tmp_path / "run")
-    assert re.search(r"time: about \d+ s for 3 steps \(", capfd.readouterr().err)
+    err = capfd.readouterr().err
+    assert re.search(r"time: about \d+ s for 3 steps \(", err)
+    each, rate = (float(re.search(text, err)[1]) for text in (r"\(([\d.]+) s each", r"(\d+) hours"))
+    assert rate == pytest.approx(4 * 0.5 / each, rel=0.2, abs=1)  # of mixtures an hour

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +15,7 @@ from .augment import Array, Random
 from .mixing import Mixer
 from .mixtures import RULES, Mixture, Part
 from .render import Example, Reader, first_channel, render
+from .shelf import Shelf, check_on_bad
 
 Key = int | tuple[int, int]  # index, or epoch and index
 
@@ -123,19 +124,58 @@ class ListedMixtures(Dataset[Example]):
 
 
 class Shuffled:
-    """The mixtures of a list without end, in the place of a `Mixer`: an order for every epoch."""
+    """The mixtures of a list without end, in the place of a `Mixer`: an order for every epoch.
 
-    shelves = ()  # files are read where they lie
+    Attributes:
+        listed: the list.
+        left_out: which of its rows could not be made [N]; forked workers write it too.
+    """
 
-    def __init__(self, listed: ListedMixtures):
-        self.listed = listed
+    def __init__(
+        self,
+        listed: ListedMixtures,
+        on_bad: str = "stop",
+        tell: Callable[[str], object] | None = None,
+    ):
+        """Take a list.
+
+        Args:
+            listed: the list.
+            on_bad: "stop" at a mixture whose recordings cannot be read, or "skip" it: the next of
+                the epoch that can be made is heard in its place, whoever draws it and whenever.
+            tell: told, once a mixture, what is wrong with one that is skipped.
+        """
+        check_on_bad(on_bad)
+        self.listed, self.on_bad, self.tell = listed, on_bad, tell
+        self.shelves: dict[str, Shelf] = {}  # files are read where they lie
+        self.left_out = torch.zeros(len(listed), dtype=torch.bool)
+        if on_bad == "skip":
+            self.left_out.share_memory_()  # type: ignore[no-untyped-call]
         self._last: tuple[tuple[int, int], NDArray[np.int64]] | None = None
 
     def item(self, seed: int, epoch: int, index: int) -> Example:
-        """The mixture of that number; one beyond the list's end is of a later epoch."""
-        later, place = divmod(index, len(self.listed))
+        """The mixture of that number; one beyond the list's end is of a later epoch.
+
+        Raises:
+            ValueError: it cannot be made, with "skip" none can; the message names it.
+        """
+        n = len(self.listed)
+        later, place = divmod(index, n)
         order = self._order(seed, epoch + later)
-        return self.listed.item(seed, epoch + later, int(order[place]))
+        for row in (int(order[(place + i) % n]) for i in range(n)):
+            try:
+                return self.listed.item(seed, epoch + later, row)
+            except ValueError as error:
+                self._leave_out(row, error)
+        raise ValueError(f"none of {n} mixtures can be made: mend the files that their list names")
+
+    def _leave_out(self, row: int, error: ValueError) -> None:
+        text = f"mixture {self.listed.rows[row].id}: {error}"
+        if self.on_bad == "stop":
+            raise ValueError(f"{text}; or leave such mixtures out: on_bad=skip") from error
+        if self.tell and not self.left_out[row]:
+            self.tell(text)
+        self.left_out[row] = True
 
     def _order(self, seed: int, epoch: int) -> NDArray[np.int64]:
         if self._last is None or self._last[0] != (seed, epoch):

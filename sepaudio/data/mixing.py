@@ -6,24 +6,23 @@ by these three, so the number of workers and the order of calls change nothing.
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import io
 from . import manifest
-from .augment import Array, Random, at_level, reverberate, rms, simulated_response
+from .augment import Array, Random, rms, simulated_response
 from .manifest import Recording
+from .mixdown import Bed, Drawn, Stretch, mixdown
 from .render import Example
-from .shelf import Shelf
+from .shelf import TRIES, Shelf
 
-CEILING = 0.99  # no sample of a result exceeds it
+BEDS = ("noise", "music")
 Range = tuple[float, float]
 Indices = NDArray[np.int64]
 
@@ -110,7 +109,7 @@ class Mixer:
     Attributes:
         speakers: who can be a target: recordings on the shelf by name.
         others: who can be mixed in; more than `speakers`, since no enrollment is needed.
-        shelves: all that is drawn from.
+        shelves: all that is drawn from, by kind: speech, rir, noise, music.
     """
 
     def __init__(
@@ -126,11 +125,11 @@ class Mixer:
         Raises:
             ValueError: there are too few speakers, or no noise or music where the cfg asks for it.
         """
-        self.cfg, self.speech, self.rooms = cfg, speech, rooms
-        self.beds = {"noise": noise, "music": music}
-        self.shelves = tuple(shelf for shelf in (speech, rooms, noise, music) if shelf)
-        for name, shelf in self.beds.items():
-            if getattr(cfg, name) and not shelf:
+        self.cfg, self.speech = cfg, speech
+        shelves = {"speech": speech, "rir": rooms, "noise": noise, "music": music}
+        self.shelves = {kind: shelf for kind, shelf in shelves.items() if shelf}
+        for name in BEDS:
+            if getattr(cfg, name) and name not in self.shelves:
                 raise ValueError(
                     f"{name}={getattr(cfg, name)} but no {name}: add recordings of it, or set "
                     f"data.mixing.{name}=0"
@@ -159,6 +158,13 @@ class Mixer:
 
     def item(self, seed: int, epoch: int, index: int) -> Example:
         """The mixture of that number: mixture [T], sources [S, T], enrollment [T']."""
+        return mixdown(self.draw(seed, epoch, index), self.shelves)
+
+    def draw(self, seed: int, epoch: int, index: int) -> Drawn:
+        """What the mixture of that number is made of.
+
+        Samples are read only to draw again where a stretch is mostly silent.
+        """
         cfg, random = self.cfg, np.random.default_rng([seed, epoch, index])
         absent = random.random() < cfg.absent
         n_src = int(random.integers(cfg.n_src[0], cfg.n_src[1] + 1))
@@ -166,44 +172,40 @@ class Mixer:
         rest = [name for name in self._names if name != target]
         chosen = random.choice(len(rest), n_src if absent else n_src - 1, replace=False)
         names = [*([] if absent else [target]), *(rest[i] for i in chosen)]
-        length = self._samples(cfg.seconds)
-        drawn: dict[str, Any] = {"speakers": names, "enrolled": "", "absent": absent}
-        enrollment, parts, drawn["from"], drawn["speeds"] = np.zeros(0, np.float32), [], [], []
+        length, enrollment, parts = self._samples(cfg.seconds), None, list[Stretch]()
         if cfg.enrollment_seconds:
-            first, enrollment = self._target(target, drawn, random)
+            first, enrollment = self._target(target, random)
             parts = [] if absent else [first]
         for name in names[len(parts) :]:
             share = random.uniform(*cfg.overlap) if parts else 1.0
-            parts.append(self._other(name, max(1, round(share * length)), drawn, random))
-        if random.random() < cfg.room:
-            parts = [reverberate(x, self._room(random)) for x in parts]
-            drawn["room"] = True
-        sources = self._together(parts, length, drawn, random)
-        mixture = sources.sum(axis=0)
-        speech = rms(mixture)
-        for name in self._beds_under(len(sources), random):
-            if shelf := self.beds[name]:
-                which = int(random.integers(len(shelf)))
-                snr = random.uniform(*getattr(cfg, f"{name}_db"))
-                bed = shelf.filling(which, len(mixture), random)
-                mixture = mixture + at_level(bed, 20 * math.log10(max(speech, 1e-9)) - snr)
-                drawn[name] = {"from": str(shelf.rows[which].path), "snr_db": snr}
-        level = random.uniform(*cfg.level_db)
-        peak = max(float(np.abs(mixture).max()), float(np.abs(sources).max()), 1e-9)
-        scale = min(10 ** (level / 20) / max(rms(mixture), 1e-9), CEILING / peak)
-        drawn["level_db"] = 20 * math.log10(max(rms(mixture) * scale, 1e-9))
-        return Example(
-            (mixture * scale).astype(np.float32),
-            (sources * scale).astype(np.float32),
-            0 if cfg.enrollment_seconds and not absent else -1,
-            self._own_level(enrollment, random),
-            cfg.sample_rate,
-            drawn,
+            parts.append(self._other(name, max(1, round(share * length)), random))
+        rooms = parts if random.random() < cfg.room else []
+        responses = tuple(self._room(random) for _ in rooms)
+        length = length if cfg.mode == "max" else min(part.heard for part in parts)
+        sirs, offsets = list[float](), list[int]()
+        for part in parts:
+            if offsets:
+                sirs.append(random.uniform(*cfg.sir_db))
+            offsets.append(int(random.integers(max(length - part.heard, 0) + 1)))
+        beds = [self._bed(kind, length, random) for kind in self._beds_under(len(parts), random)]
+        return Drawn(
+            speakers=tuple(names),
+            enrolled=target if enrollment else "",
+            absent=absent,
+            length=length,
+            parts=tuple(parts),
+            rooms=responses,
+            sir_db=tuple(sirs),
+            offsets=tuple(offsets),
+            beds=tuple(beds),
+            level_db=random.uniform(*cfg.level_db),
+            enrollment=enrollment,
+            enrollment_db=random.uniform(*cfg.level_db) if enrollment else 0.0,
         )
 
     def _beds_under(self, speakers: int, random: Random) -> list[str]:
         """What lies under the speakers; a lone one gets something wherever there is anything."""
-        some = [name for name in self.beds if getattr(self.cfg, name)]
+        some = [name for name in BEDS if getattr(self.cfg, name)]
         drawn = [name for name in some if random.random() < getattr(self.cfg, name)]
         if speakers == 1 and some and not drawn:
             return [some[int(random.integers(len(some)))]]
@@ -234,7 +236,7 @@ class Mixer:
         long = self.speech.length(which) >= 2 * self._least
         return np.array([which]) if long and not len(apart) else np.array(apart)
 
-    def _target(self, name: str, drawn: dict[str, Any], random: Random) -> tuple[Array, Array]:
+    def _target(self, name: str, random: Random) -> tuple[Stretch, Stretch]:
         """What the target says in the mixture, and another stretch to know it by."""
         cfg, here = self.cfg, self.speakers[name]
         speed = self._speed(random)
@@ -246,29 +248,23 @@ class Mixer:
                 partner = int(partners[random.integers(len(partners))])
                 break
         if partner != which:
-            x, start = self.speech.crop(which, n, random)
-            y, enrolled_at = self.speech.crop(partner, most, random)
+            said = self.speech.crop(which, n, random)
+            other = self.speech.crop(partner, most, random)
         else:
-            x, start, y, enrolled_at = self._parted(which, n, most, random)
-        drawn["enrolled"] = name
-        drawn["enrollment"] = self._place(partner, enrolled_at, len(y))
-        if not drawn["absent"]:
-            drawn["from"].append(self._place(which, start, len(x)))
-            drawn["speeds"].append(speed)
-        return self._played(x, speed), self._played(y, speed)
+            said, other = self._parted(which, n, most, random)
+        return self._played(which, *said, speed), self._played(partner, *other, speed)
 
     def _parted(
         self, which: int, n: int, most: int, random: Random
-    ) -> tuple[Array, int, Array, int]:
-        """Two stretches of one recording that share no sample, and where each begins."""
+    ) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Where two stretches of one recording that share no sample begin, and their lengths."""
         shelf, length = self.speech, self.speech.length(which)
         least = self._least
         total = min(length, n + most)
         n = min(max(round(total * n / (n + most)), min(least, n)), total - min(least, most))
         most = total - n
-        x = y = shelf.take(which, 0, 0)
         start = other = 0
-        for _ in range(6):
+        for _ in range(TRIES):
             start = int(random.integers(length - total + 1))
             other = start + n + int(random.integers(length - total - start + 1))
             if random.random() < 0.5:  # the enrollment first: the same, told backwards
@@ -276,57 +272,31 @@ class Mixer:
             x, y = shelf.take(which, start, n), shelf.take(which, other, most)
             if min(rms(x), rms(y)) > 0.1 * shelf.levels[which]:
                 break
-        return x, start, y, other
+        return (start, n), (other, most)
 
-    def _other(self, name: str, n: int, drawn: dict[str, Any], random: Random) -> Array:
+    def _other(self, name: str, n: int, random: Random) -> Stretch:
         here, speed = self.others[name], self._speed(random)
         which = int(here[random.integers(len(here))])
-        x, start = self.speech.crop(which, round(n * speed), random)
-        drawn["from"].append(self._place(which, start, len(x)))
-        drawn["speeds"].append(speed)
-        return self._played(x, speed)
+        return self._played(which, *self.speech.crop(which, round(n * speed), random), speed)
 
-    def _together(
-        self, parts: Sequence[Array], length: int, drawn: dict[str, Any], random: Random
-    ) -> Array:
-        """Parts [t] of any length -> sources [S, T], the others relative to the first."""
-        cfg = self.cfg
-        n = length if cfg.mode == "max" else min(len(x) for x in parts)
-        sources = np.zeros((len(parts), n), np.float32)
-        first, drawn["sir_db"], drawn["offsets_s"] = max(rms(parts[0][:n]), 1e-9), [], []
-        for i, part in enumerate(parts):
-            x, gain = part[:n], 1.0
-            if i > 0:
-                sir = random.uniform(*cfg.sir_db)
-                gain = first / max(rms(x), 1e-9) * 10 ** (-sir / 20)
-                drawn["sir_db"].append(sir)
-            offset = int(random.integers(n - len(x) + 1))
-            sources[i, offset : offset + len(x)] = gain * x
-            drawn["offsets_s"].append(offset / cfg.sample_rate)
-        return sources
+    def _played(self, which: int, start: int, n: int, speed: float) -> Stretch:
+        rate = self.cfg.sample_rate
+        heard = n if speed == 1 else io.resampled(n, round(rate * speed), rate)
+        return Stretch(which, start, n, speed, heard)
+
+    def _bed(self, kind: str, n: int, random: Random) -> Bed:
+        shelf = self.shelves[kind]
+        which = int(random.integers(len(shelf)))
+        snr = random.uniform(*getattr(self.cfg, f"{kind}_db"))
+        return Bed(kind, which, shelf.filling(which, n, random), snr)
 
     def _speed(self, random: Random) -> float:
         return self.cfg.speeds[int(random.integers(len(self.cfg.speeds)))]
 
-    def _played(self, x: Array, speed: float) -> Array:
-        rate = self.cfg.sample_rate
-        return x if speed == 1 else io.resample(x, round(rate * speed), rate)
-
-    def _room(self, random: Random) -> Array:
-        if self.rooms and random.random() < 0.5:
-            return self.rooms.take(int(random.integers(len(self.rooms))))
+    def _room(self, random: Random) -> int | Array:
+        if "rir" in self.shelves and random.random() < 0.5:
+            return int(random.integers(len(self.shelves["rir"])))
         return simulated_response(self.cfg.sample_rate, random)
-
-    def _own_level(self, x: Array, random: Random) -> Array:
-        if not len(x):
-            return x
-        y = at_level(x, random.uniform(*self.cfg.level_db))
-        return (y * min(1.0, CEILING / max(float(np.abs(y).max()), 1e-9))).astype(np.float32)
-
-    def _place(self, which: int, start: int, n: int) -> dict[str, Any]:
-        row, rate = self.speech.rows[which], self.cfg.sample_rate
-        begin = (row.start or 0.0) + start / rate
-        return {"path": str(row.path), "start_s": begin, "duration_s": n / rate}
 
 
 def load(

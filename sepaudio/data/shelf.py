@@ -86,6 +86,11 @@ class Shelf:
         if self.folder is not None:
             self._map()
 
+    @property
+    def samples(self) -> NDArray[np.int16]:
+        """All samples, one recording after the other, each in parts of its own full scale."""
+        return self._samples
+
     def length(self, index: int) -> int:
         """Samples of a recording."""
         return int(self.starts[index + 1] - self.starts[index])
@@ -97,23 +102,26 @@ class Shelf:
         assert self.starts[index] <= first <= last <= self.starts[index + 1]
         return np.asarray(self._samples[first:last] * self.scales[index], np.float32)
 
-    def crop(self, index: int, n: int, random: Random) -> tuple[Array, int]:
-        """A random stretch of at most n samples that is not mostly silent, and where it begins."""
-        n = min(n, self.length(index))
-        x, start = self.take(index, 0, 0), 0
+    def crop(self, index: int, n: int, random: Random) -> tuple[int, int]:
+        """Where a random stretch that is not mostly silent begins, and its length, at most n."""
+        n, start = min(n, self.length(index)), 0
         for _ in range(TRIES):
             start = int(random.integers(self.length(index) - n + 1))
-            x = self.take(index, start, n)
-            if rms(x) > 0.1 * self.levels[index]:
+            if rms(self.take(index, start, n)) > 0.1 * self.levels[index]:
                 break
-        return x, start
+        return start, n
 
-    def filling(self, index: int, n: int, random: Random) -> Array:
-        """Like `crop`, but a short recording repeats until there are n samples."""
+    def filling(self, index: int, n: int, random: Random) -> int:
+        """Where n samples as of `looped` begin: like `crop`, anywhere in a short recording."""
         if self.length(index) >= n:
             return self.crop(index, n, random)[0]
-        x = self.take(index)
-        return np.resize(np.roll(x, -int(random.integers(len(x)))), n)
+        return int(random.integers(self.length(index)))
+
+    def looped(self, index: int, start: int, n: int) -> Array:
+        """n samples [n] of a recording from `start` on, which begins anew where it ends."""
+        if start + n <= self.length(index):
+            return self.take(index, start, n)
+        return np.resize(np.roll(self.take(index), -start), n)
 
     def _decode(self, row: Recording) -> tuple[NDArray[np.int16], float, float]:
         """Samples of a recording, their full scale and their level."""
@@ -144,7 +152,9 @@ class Shelf:
 
     def _map(self) -> None:
         assert self.folder is not None
-        self._samples = np.memmap(self.folder / "samples.int16", np.int16, mode="r")
+        # Copy-on-write, since torch takes no array that is read-only; the file stays as it is.
+        mapped = np.memmap(self.folder / "samples.int16", np.int16, mode="c")
+        self._samples = np.asarray(mapped)
 
 
 def cut(x: Array, sample_rate: int, row: Recording) -> Array:

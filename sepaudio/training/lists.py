@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -38,8 +39,14 @@ def listed(cfg: MixtureRecipeCfg, model: Any) -> tuple[Shuffled, Shuffled]:
             )
         whole = lists.enrollment_seconds or None
         enrolled = model.task == "extraction"
-        made.append(Shuffled(ListedMixtures(here, lists.seconds, whole, enrolled=enrolled)))
+        data = ListedMixtures(here, lists.seconds, whole, enrolled=enrolled)
+        made.append(Shuffled(data, cfg.data.on_bad, _tell))
     return made[0], made[1]
+
+
+def _tell(text: str) -> None:
+    """Name a mixture that is left out, whichever process it was that met it."""
+    sys.stderr.write(f"\ndata: left out, {text}\n")
 
 
 def about(rows: Sequence[Mixture]) -> tuple[tuple[str, ...], str]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -13,19 +12,17 @@ from torch import Tensor, nn
 
 from .. import hub, registry
 from ..data import manifest
-from ..data.dataset import Shuffled, collate
-from ..data.mixing import Mixer, load
+from ..data.dataset import Shuffled
+from ..data.mixing import load
 from ..losses import LOSSES, absent, contrast, level_error, pit, reorder
 from ..metrics.signal import EPS
 from . import recipe as recipes
+from .draws import Batch, Source, batch_at, batches, hearing, placed, tell_pace, workers
 from .lists import about, listed
 from .loop import Draw, Objective, Validate, run
 from .recipe import MixtureRecipeCfg
 from .start import held
 from .survey import say_left_out
-
-Batch = dict[str, Tensor]
-Source: TypeAlias = Mixer | Shuffled  # item(seed, epoch, index) -> Example
 
 
 @dataclass(frozen=True)
@@ -37,7 +34,8 @@ class TrainedOnMixtures:
         names: of the collections that were heard.
         fingerprint: of the recordings.
         valid: loss on the validation mixtures [dB].
-        left_out: how many recordings could not be read.
+        left_out: how many recordings could not be read; of lists how many mixtures this process
+            and its workers could not make.
     """
 
     model: nn.Module
@@ -45,16 +43,6 @@ class TrainedOnMixtures:
     fingerprint: str
     valid: float
     left_out: int
-
-
-def batch_at(mixer: Source, batch: int, seed: int) -> Draw:
-    """A function from the step's number to its mixtures; each is its own pure function."""
-
-    def draw(step: int, part: int, parts: int) -> Batch:
-        first = step * batch
-        return collate([mixer.item(seed, 0, first + i) for i in range(part, batch, parts)])
-
-    return draw
 
 
 def separation(loss: str) -> Objective:
@@ -172,18 +160,17 @@ def mixers(cfg: MixtureRecipeCfg, model: Any) -> tuple[Source, Source]:
         return listed(cfg, model)
     check_fit(cfg, model)
     data = cfg.data
-    return (
-        load(data.mixing, data.manifests, "train", data.shelf, data.on_bad),
-        load(data.mixing, data.manifests, "valid", data.shelf, data.on_bad),
-    )
+    both = [
+        load(data.mixing, data.manifests, split, data.shelf, data.on_bad)
+        for split in ("train", "valid")
+    ]
+    train, valid = placed(both, data.mix_on)
+    return train, valid
 
 
-def _batches(mixer: Source, seed: int, items: int, batch: int, model: Any) -> Iterator[Batch]:
-    """The first `items` mixtures of a seed, some at once, where the model is."""
-    device = next(model.parameters()).device
-    for first in range(0, items, batch):
-        made = collate([mixer.item(seed, 0, i) for i in range(first, min(first + batch, items))])
-        yield {key: value.to(device) for key, value in made.items()}
+def lesson(source: Source, objective: Objective, cfg: MixtureRecipeCfg) -> tuple[Draw, Objective]:
+    """What is learned from at every step, and what is minimised."""
+    return batch_at(source, cfg.optim.batch, cfg.seed), hearing(objective, source)
 
 
 def judge(mixer: Source, objective: Objective, items: int, batch: int) -> Validate:
@@ -191,7 +178,7 @@ def judge(mixer: Source, objective: Objective, items: int, batch: int) -> Valida
 
     def validate(model: Any) -> float:
         total = 0.0
-        for made in _batches(mixer, 0, items, batch, model):
+        for made in batches(mixer, 0, items, batch, model):
             with torch.inference_mode():
                 total += float(objective(model, made)) * len(made["mixture"])
         return total / items
@@ -206,7 +193,7 @@ def fit_level(model: Any, mixer: Source, items: int, batch: int) -> float:
     median of the gains that fit best on the valid split sets it.
     """
     gains = []
-    for made in _batches(mixer, 0, items, batch, model):
+    for made in batches(mixer, 0, items, batch, model):
         with torch.inference_mode():
             estimates, sources = _paired(model, made)
         power = estimates.square().sum(-1)
@@ -221,7 +208,7 @@ def fit_level(model: Any, mixer: Source, items: int, batch: int) -> float:
     return gain
 
 
-def fit_presence(model: Any, mixer: Mixer, items: int, batch: int) -> None:
+def fit_presence(model: Any, mixer: Source, items: int, batch: int) -> None:
     """Calibrate an extractor's presence: logistic regression on mixtures half of which lack him.
 
     Args:
@@ -231,7 +218,7 @@ def fit_presence(model: Any, mixer: Mixer, items: int, batch: int) -> None:
         batch: how many at once.
     """
     hints, here = [], []
-    for made in _batches(mixer, 1, items, batch, model):
+    for made in batches(mixer, 1, items, batch, model):
         with torch.inference_mode():
             embedding = model.speaker(made["enrollment"], made["enrollment_lengths"])
             estimate = model(made["mixture"], embedding)
@@ -280,7 +267,7 @@ def fit(
     if cfg.speaker:
         model = with_speaker(model, cfg.speaker)
     train, valid = mixers(cfg, model)
-    shelves = [s for mixer in (train, valid) for s in mixer.shelves]
+    shelves = [s for mixer in (train, valid) for s in mixer.shelves.values()]
     left_out = [text for shelf in shelves for text in shelf.left_out]
     if not quiet:
         say_left_out(left_out)
@@ -288,26 +275,29 @@ def fit(
     validate = judge(valid, objective, cfg.data.valid_items, cfg.optim.batch)
     best: Any = run(
         model,
-        batch_at(train, cfg.optim.batch, cfg.seed),
-        objective,
+        *lesson(train, objective, cfg),
         cfg.optim,
         seed=cfg.seed,
         folder=folder,
         resolved=recipes.to_yaml(cfg),
         validate=validate,
         frozen=cfg.freeze,
-        workers=cfg.data.workers,
+        workers=workers(train, cfg.data.workers),
+        paced=None if quiet else tell_pace(cfg),
         quiet=quiet,
     )
     _fit_rest(best, valid, cfg)
-    return TrainedOnMixtures(best, *_heard(train), validate(best), len(left_out))
+    figure = validate(best)
+    unheard = [m.left_out for m in (train, valid) if isinstance(m, Shuffled)]
+    n_left_out = len(left_out) + sum(int(rows.sum()) for rows in unheard)
+    return TrainedOnMixtures(best, *_heard(train), figure, n_left_out)
 
 
 def _heard(train: Source) -> tuple[tuple[str, ...], str]:
     """Names of what was trained on, and its fingerprint."""
     if isinstance(train, Shuffled):
         return about(train.listed.rows)
-    rows = [row for shelf in train.shelves for row in shelf.rows]
+    rows = [row for shelf in train.shelves.values() for row in shelf.rows]
     return tuple(sorted({row.origin for row in rows})), manifest.fingerprint(rows)
 
 
@@ -320,5 +310,6 @@ def _fit_rest(model: Any, valid: Source, cfg: MixtureRecipeCfg) -> None:
     presence = getattr(model.cfg, "presence", 0.0)
     if presence and not held("evidence", cfg.freeze):
         mixing = replace(data.mixing, seconds=presence, absent=0.5)
-        half = load(mixing, data.manifests, "valid", data.shelf, data.on_bad)
+        mixer = load(mixing, data.manifests, "valid", data.shelf, data.on_bad)
+        (half,) = placed([mixer], data.mix_on)
         fit_presence(model, half, 8 * data.valid_items, batch)

@@ -174,6 +174,9 @@ class ListsCfg:
             )
 
 
+MIX_ON = ("auto", "cpu", "device")
+
+
 @dataclass(frozen=True, kw_only=True)
 class SpeakersCfg:
     """Where mixtures of speakers come from: either drawn from manifests, or listed.
@@ -184,9 +187,14 @@ class SpeakersCfg:
         lists: see `ListsCfg`.
         shelf: folder of the decoded recordings, made when it is not there; relative to the
             working folder.
-        on_bad: "stop" at a recording that cannot be read, or "skip" it.
+        on_bad: "stop" at a recording that cannot be read, or "skip" it; of lists the mixture that
+            needs it, in whose place the next one of the epoch is heard.
         valid_items: mixtures of the valid split that validation hears, always the same.
-        workers: processes that mix ahead.
+        workers: processes that mix ahead, or draw ahead where mixing is the device's, which with
+            CUDA is one at least.
+        mix_on: "auto" mixes whole batches on the device where the run learns with CUDA and the
+            recordings fit into half of its free memory, else one mixture at a time on the CPU;
+            "cpu" and "device" are either of them, with CUDA or without. The draws are the same.
     """
 
     manifests: tuple[str, ...] = ()
@@ -196,9 +204,17 @@ class SpeakersCfg:
     on_bad: str = "stop"
     valid_items: int = 100
     workers: int = 0
+    mix_on: str = "auto"
 
     def __post_init__(self) -> None:
         check_on_bad(self.on_bad)
+        if self.mix_on not in MIX_ON:
+            raise ValueError(f"mix_on={self.mix_on!r}: expected one of {', '.join(MIX_ON)}")
+        if self.mix_on == "device" and self.lists.files:
+            raise ValueError(
+                "mix_on='device' with lists.files: expected auto or cpu, since listed mixtures are "
+                "made one at a time"
+            )
         if self.manifests and self.lists.files:
             raise ValueError(
                 f"manifests={list(self.manifests)} and lists.files={list(self.lists.files)}: "

@@ -16,6 +16,7 @@ from ..data.manifest import Recording
 from ..data.mixing import MixingCfg
 from . import classify, mixtures
 from .bank import CHUNK, bank, recordings, sizes
+from .draws import placed
 from .loop import PACED, Draw, Objective, run
 from .recipe import AnyRecipe, MixtureRecipeCfg, RecipeCfg
 from .survey import Survey, duration, pace
@@ -88,8 +89,7 @@ def _mixtures(
     data = recipe.data
     if data.lists.files:
         mixer, _ = mixtures.mixers(recipe, model)
-        draw = mixtures.batch_at(mixer, recipe.optim.batch, recipe.seed)
-        return draw, mixtures.objective_of(model, recipe), 0.0
+        return *mixtures.lesson(mixer, mixtures.objective_of(model, recipe), recipe), 0.0
     mixtures.check_fit(recipe, model)
     rows = mixing.recordings(data.mixing, data.manifests, "train")
     speech = _speakers(rows.pop("speech"), data.mixing)
@@ -98,9 +98,10 @@ def _mixtures(
     begin = time.perf_counter()
     few = mixing.load(data.mixing, [place / "few.csv"], "train", on_bad="skip")
     spent = time.perf_counter() - begin
-    decoded = sum(float(s.starts[-1]) / s.sample_rate for s in few.shelves)
-    draw = mixtures.batch_at(few, recipe.optim.batch, recipe.seed)
-    return draw, mixtures.objective_of(model, recipe), spent * found.seconds / decoded
+    decoded = sum(float(s.starts[-1]) / s.sample_rate for s in few.shelves.values())
+    (source,) = placed([few], data.mix_on)
+    draw, objective = mixtures.lesson(source, mixtures.objective_of(model, recipe), recipe)
+    return draw, objective, spent * found.seconds / decoded
 
 
 def _clips(
