@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from .. import hub
-from ..training import classify, mixtures
+from ..training import classify, clips, mixtures
 from ..training import recipe as recipes
 from ..training import rehearse as rehearsal
 from ..training.bank import banks
@@ -66,6 +66,16 @@ def train(
             "temperature": heard.temperature,
             "valid_accuracy_augmented_2s": heard.valid_accuracy,
             "left_out": len(heard.bank.left_out),
+        }
+    elif isinstance(cfg, recipes.ClipRecipeCfg):
+        taken = clips.load(cfg, model)
+        trained, judged = clips.fit(model, taken, cfg, folder, quiet=quiet)
+        names = taken.names
+        measured = {
+            "data_fingerprint": taken.fingerprint,
+            "temperature": judged.temperature,
+            "judged": asdict(judged),
+            "left_out": len(taken.shelf.left_out),
         }
     else:
         mixed = mixtures.fit(model, cfg, folder, quiet=quiet)
