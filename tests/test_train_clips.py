@@ -269,6 +269,7 @@ def test_a_validation_fold_calibrates(folder, tmp_path):
     made = train(folder / "recipe.yaml", more, output=tmp_path / "run", quiet=True)
     judged = hub.read_config(made)["judged"]
     assert judged["on"] == "valid" and judged["temperature"] != 1
+    assert "Fold 2 was left out to test; fold 1 validated." in (made / "README.md").read_text()
 
 
 def test_a_shuffled_split_is_refused_unless_asked_for(folder, tmp_path, capfd):
@@ -285,6 +286,7 @@ def test_a_shuffled_split_is_refused_unless_asked_for(folder, tmp_path, capfd):
     )
     assert "accuracy comes out too high" in capfd.readouterr().err
     assert hub.read_config(made)["recipe"]["data"]["folds"] == "shuffled"
+    assert "was left out" not in (made / "README.md").read_text()
 
 
 def test_other_classes_get_a_new_head_on_a_frozen_trunk(folder, tmp_path):
