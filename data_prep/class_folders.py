@@ -4,7 +4,8 @@ r"""Any folder of class folders as a manifest: `<root>/<class>/**/<recording>`.
     python data_prep/class_folders.py --root sounds --group '(\w+)_\d+\.wav$' --folds 5 --out s.csv
 
 Recordings are dealt to splits, and with `--folds` to folds, by a hash: the same on every machine,
-and a recording that is added moves no other between folds. Recordings that belong together (cut
+and of every class about as many to each. `--kind` takes the class from the path
+instead: a regular expression whose first group it is. Recordings that belong together (cut
 from one, of one speaker or one instrument) must not lie on both sides: `--group` is a regular
 expression searched in the path below the root, whose first group names what stays together.
 """
@@ -20,11 +21,14 @@ from sepaudio.data import manifest
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Write the manifest; the first folder below the root is the class."""
+    """Write the manifest; the first folder below the root is the class, or what --kind finds."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--root", type=Path, required=True)
+    parser.add_argument(
+        "--kind", type=re.compile, help="regular expression whose group is the class, not a folder"
+    )
     parser.add_argument("--group", type=re.compile, help="regular expression with one group")
     parser.add_argument("--folds", type=int, default=0, help="how many; the last one tests")
     parser.add_argument(
@@ -36,24 +40,24 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
     root, name = args.root, args.source or args.root.resolve().name
-    folders = sorted(path for path in root.glob("*") if path.is_dir())
-    files = [(folder.name, path) for folder in folders for path in io.find([folder])]
-    if not files:
-        raise SystemExit(f"{root}: no <class>/<recording>: expected a folder for every class")
+    files = _files(root, args.kind)
     groups = {path: _group(path.relative_to(root).as_posix(), args.group) for _, path in files}
     kinds = {groups[path]: kind for kind, path in files}
     splits: dict[str, str] = {}
     shares = dict(zip(manifest.SPLITS, args.shares, strict=True))
+    folds: dict[str, int] = {}
     for kind in sorted(set(kinds.values())):
         own = [group for group, of in kinds.items() if of == kind]
+        if args.folds:
+            order = sorted(set(own), key=lambda g: _hash(g, args.seed))
+            folds |= {group: i % args.folds + 1 for i, group in enumerate(order)}
         splits |= manifest.split(own, shares, args.seed, salt=kind)
     rows = []
     for kind, path in files:
         group, fold = groups[path], None
         split = splits[group]
         if args.folds:
-            digest = hashlib.sha256(f"{args.seed}|{group}".encode()).digest()
-            fold = int.from_bytes(digest[:8], "big") % args.folds + 1
+            fold = folds[group]
             split = {args.folds: "test", args.folds - 1: "valid"}.get(fold, "train")
         rows.append(
             manifest.of_file(
@@ -66,7 +70,25 @@ def main(argv: Sequence[str] | None = None) -> None:
             )
         )
     manifest.write(args.out, rows)
-    print(f"{args.out}: {len(rows)} recordings, {len(folders)} classes, {len(splits)} groups")
+    classes = {row.kind for row in rows}
+    print(f"{args.out}: {len(rows)} recordings, {len(classes)} classes, {len(splits)} groups")
+
+
+def _files(root: Path, kind: re.Pattern[str] | None) -> list[tuple[str, Path]]:
+    """Classes and recordings."""
+    if kind is None:
+        folders = sorted(path for path in root.glob("*") if path.is_dir())
+        files = [(folder.name, path) for folder in folders for path in io.find([folder])]
+    else:
+        found = [(kind.search(path.relative_to(root).as_posix()), path) for path in io.find([root])]
+        files = [(match.group(1), path) for match, path in found if match]
+    if not files:
+        raise SystemExit(f"{root}: no <class>/<recording>: expected a folder for every class")
+    return files
+
+
+def _hash(group: str, seed: int) -> bytes:
+    return hashlib.sha256(f"{seed}|{group}".encode()).digest()
 
 
 def _group(path: str, pattern: re.Pattern[str] | None) -> str:
