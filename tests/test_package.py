@@ -46,15 +46,17 @@ def test_sdist_builds_what_the_wheel_is(built):
 def test_every_set_of_weights_loads_and_says_what_it_is():
     index = hub.weights()
     classifiers = {"speech_music_noise", "speech_music_noise_slim"}
-    assert set(index) == {*classifiers, "one_speaker", "two_speakers"}
+    assert set(index) == {*classifiers, "esc10", "one_speaker", "two_speakers"}
     for name, about in index.items():
         model, config = hub.load(name), hub.read_config(hub.SHIPPED / name)
         assert about["architecture"] in registry.names()
         assert list(getattr(model, "labels", ())) == about["labels"] == config["labels"]
-        assert about["license"] == config["license"] == "CC-BY-SA-4.0"
+        license = "CC-BY-3.0" if name == "esc10" else "CC-BY-SA-4.0"
+        assert about["license"] == config["license"] == license
         assert not [n for n in config["trained_on"] if "Ravdess" in n]  # non-commercial
         card = (hub.SHIPPED / name / "README.md").read_text()
         figures = ("2 s", "heard as") if name in classifiers else ("two_speakers | all ", "dB")
+        figures = ("last step", "heard as", "fold 5") if name == "esc10" else figures
         for word in ("Licence of the weights", "Fingerprint", "seed", *figures):
             assert word in card, word
 

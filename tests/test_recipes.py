@@ -155,3 +155,48 @@ def test_from_speakers_to_scores(tmp_path):
     scores = tmp_path / "runs/real_small/scores/mitas_small"
     assert (scores / "two_speakers.csv").exists()
     assert (scores / "improvement.png").exists() == there
+
+
+def test_from_clips_with_folds_to_published_weights(tmp_path):
+    """Two of five folds, tiny, through training, tables and card."""
+    rows = ["path,kind,license,source,split,fold"]
+    random = np.random.default_rng(0)
+    t = np.arange(RATE) / RATE
+    labels = [
+        "dog",
+        "rooster",
+        "rain",
+        "sea_waves",
+        "crackling_fire",
+        "crying_baby",
+        "sneezing",
+        "clock_tick",
+    ]
+    for number, kind in enumerate([*labels, "helicopter", "chainsaw"]):
+        for fold in (1, 2, 5):
+            x = np.sin(2 * np.pi * 300 * (number + 1) * t) + 0.1 * random.standard_normal(RATE)
+            name = f"{kind}{fold}.flac"
+            io.write(tmp_path / name, (0.1 * x).astype(np.float32), RATE)
+            license = {1: "CC-BY-3.0", 2: "CC0-1.0", 5: "CC0-1.0"}[fold]
+            if (kind, fold) == ("dog", 2):
+                license = "CC-Sampling+"
+            rows.append(f"{name},{kind},{license},ESC-10@{number}{fold}:{name},train,{fold}")
+    (tmp_path / "m.csv").write_text("\n".join(rows) + "\n")
+    tiny = ["optim.steps=2", "optim.batch=4", "optim.valid_every=1", "model.multiplier=0.1"]
+    tiny += ["model.seconds=1.0"]
+    out = script(tmp_path, "../esc10/train.py", "m.csv", "--folds", 2, 5, "--quiet", *tiny)
+    assert out.count("model\n") == 2
+    shutil.copy(ROOT / "recipes" / "esc10" / "README.md", tmp_path / "README.md")
+    (tmp_path / "weights").mkdir()
+    script(tmp_path, "../esc10/evaluate.py", "--into", tmp_path, "--publish", "weights")
+    found = json.loads((tmp_path / "results.json").read_text())["esresnet_separable"]
+    assert len(found["last"]["folds"]) == 2 and len(found["best"]["steps"]) == 2
+    text = (tmp_path / "README.md").read_text()
+    assert "| last step |" in text and "| best step, chosen on that fold |" in text
+    model = hub.load(tmp_path / "weights" / "esc10")
+    assert model.labels[5] == "crying_baby"
+    about = hub.read_config(tmp_path / "weights" / "esc10")
+    assert about["temperature"] != 1 and about["judged"]["on"] == "test"
+    card = (tmp_path / "weights" / "esc10" / "README.md").read_text()
+    assert "**fold 5 was not heard**" in card and "clips CC-BY-3.0" in card
+    assert "Sampling" not in card and "heard as" in card

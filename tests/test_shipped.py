@@ -1,4 +1,4 @@
-"""The shipped extractor and separator on the real recordings in samples/."""
+"""The shipped extractor, separator and classifier of sounds on the real recordings in samples/."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import sepaudio
-from sepaudio import io, metrics
+from sepaudio import hub, io, metrics
 from sepaudio.cli import main
 from sepaudio.verbs.enroll import enroll
 
@@ -57,3 +57,20 @@ def test_of_two_speakers_the_enrolled_one_comes_out(tmp_path, capsys):
     share = np.mean(estimate**2) / np.mean(mixture**2)
     assert 0.05 < share < 1.2  # neither silence nor something made up
     assert "enrolled" in capsys.readouterr().err
+
+
+def test_a_crying_baby_is_named(capsys):
+    """Both clips are of the fold that was not trained on."""
+    files = [str(SAMPLES / f"{name}.flac") for name in ("crying_baby", "helicopter")]
+    with pytest.raises(SystemExit) as stopped:
+        main(["classify", "--model", "esc10", *files, "--format", "csv"])
+    assert stopped.value.code == 0
+    lines = capsys.readouterr().out.splitlines()[1:]
+    assert [line.split(",")[1] for line in lines] == ["crying_baby", "helicopter"]
+
+
+def test_no_clip_of_the_fold_that_tests_was_trained_on():
+    about = hub.read_config(hub.SHIPPED / "esc10")
+    data = about["recipe"]["data"]
+    assert (data["fold"], data["folds"]) == (5, "official")
+    assert "Sampling" in data["refused_licenses"] and "NC" in data["refused_licenses"]

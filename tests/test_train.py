@@ -103,7 +103,9 @@ def test_every_recipe_of_the_project_reads():
     from pathlib import Path
 
     found = sorted((Path(__file__).parent.parent / "recipes").glob("*/*.yaml"))
-    names = ["convtasnet", "mitas", "tsenet", "mitas_small", "tsenet_small"]
+    names = ["esresnet", "esresnet_attention", "esresnet_modern", "esresnet_separable"]
+    names += ["own_classes"]
+    names += ["convtasnet", "mitas", "tsenet", "mitas_small", "tsenet_small"]
     names += ["swishnet_slim", "swishnet_wide", "convtasnet", "mitas", "tsenet", "tsenet_mitas"]
     assert [path.stem for path in found] == names
     for path in found:

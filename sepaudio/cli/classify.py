@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..files import atomic_text
-from ..verbs.classify import DEFAULT, SILENCE_DB, WINDOW, Classification
+from ..verbs.classify import DEFAULT, SILENCE_DB, Classification
 
 Format = Literal["auto", "table", "csv", "jsonl"]
 
@@ -23,6 +23,7 @@ def run(arguments: list[str]) -> int:
 
     from .. import io
     from ..verbs import classify as verb
+    from ..verbs import explain
 
     parser = ArgumentParser(
         prog="sepaudio classify",
@@ -32,13 +33,28 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("-f", "--format", type=Format, default="auto", help="of the results")
     parser.add_argument("-o", "--output", type=str | None, default=None, help="file to write")
     parser.add_argument("-k", "--top-k", type=int | None, default=None, help="classes to show")
-    parser.add_argument("--window", type=float, default=WINDOW, help="[s] decided at once")
+    parser.add_argument(
+        "--window", type=float | None, default=None, help="[s] decided at once; the model's own"
+    )
+    parser.add_argument(
+        "--plot-input", type=str | None, default=None, help="picture of what the network sees"
+    )
+    parser.add_argument(
+        "--explain", type=str | None, default=None, help="picture of what speaks for the label"
+    )
     options = parser.parse_args(arguments)
     if options.top_k is not None and options.top_k < 1:
         parser.error(f"--top-k {options.top_k}: expected 1 or more")
     paths = io.find(options.paths)
     spare(options.output, paths)
     net = verb.resolve(options.model, options.device)
+    pictures = {options.plot_input: False, options.explain: True}
+    pictures.pop(None, None)
+    for path, maps in pictures.items():
+        explain.check(path, net, maps)
+        spare(path, paths)
+    if pictures and (len(paths) != 1 or str(paths[0]) == "-"):
+        raise ValueError(f"{len(paths)} recordings: expected one file to draw a picture of")
     results = verb.classify_files(
         paths,
         model=net,
@@ -51,6 +67,10 @@ def run(arguments: list[str]) -> int:
     labels = list(net.labels)
     text = WRITERS[_format(options.format, options.output)](found, labels, options.top_k)
     put(text, options.output)
+    if pictures and not found[0].error:
+        seen = explain.look(net, found[0], options.window, options.channel)
+        for path, maps in pictures.items():
+            explain.draw(path, net, seen, maps=maps)
     return tell(found)
 
 

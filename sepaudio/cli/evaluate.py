@@ -33,7 +33,10 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("manifests", nargs="+", help="CSV files: manifests, or lists of mixtures")
     parser.add_argument("--split", default="test", help="train, valid, test or all")
     parser.add_argument(
-        "--seconds", type=list[float], default=[0.5, 1.0, 2.0], help="window lengths, as [1,2]"
+        "--seconds",
+        type=list[float] | None,
+        default=None,
+        help="window lengths, as [1,2]; by default the model's own, or 0.5, 1 and 2",
     )
     parser.add_argument("-d", "--device", default="auto", help="auto, cpu, cuda or mps")
     parser.add_argument(

@@ -2,7 +2,8 @@
 
 Columns: path (relative to the manifest), kind (the class), license, source, split. Read when
 they are there: speaker, gender (of the speaker: f, m or any other word), sample_rate [Hz], start_s
-and duration_s [s]; any others may stand beside them.
+and duration_s [s], fold (1, 2 ...: of sets that are judged by cross-validation); any others may
+stand beside them.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ NEEDED = ("path", "kind", "license", "source", "split")
 SPLITS = ("train", "valid", "test")
 COLUMNS = (
     *("path", "kind", "speaker", "gender", "sample_rate", "start_s", "duration_s"),
-    *("license", "source", "split"),
+    *("license", "source", "split", "fold"),
 )
 
 
@@ -39,6 +40,7 @@ class Recording:
         sample_rate: of the file [Hz], when the manifest says it.
         start: where in the file the recording begins [s]; None when it is the whole file.
         duration: how long it is [s]; from `start` to the end of the file when None.
+        fold: of cross-validation, from 1 on, when the set has folds.
     """
 
     path: Path
@@ -51,6 +53,7 @@ class Recording:
     sample_rate: int | None = None
     start: float | None = None
     duration: float | None = None
+    fold: int | None = None
 
     @property
     def origin(self) -> str:
@@ -67,6 +70,7 @@ def of_file(
     license: str = "",
     speaker: str = "",
     gender: str = "",
+    fold: int | None = None,
 ) -> Recording:
     """A row for a whole file; its header gives sample rate and duration.
 
@@ -84,6 +88,7 @@ def of_file(
         gender=gender,
         sample_rate=about.sample_rate,
         duration=None if about.duration is None else round(about.duration, 6),
+        fold=fold,
     )
 
 
@@ -112,6 +117,7 @@ def numbered(path: str | Path, bad: list[str] | None = None) -> list[tuple[int, 
             sample_rate=table.rate(row, where),
             start=table.number(row, "start_s", where, least=0),
             duration=table.number(row, "duration_s", where, least=0),
+            fold=table.whole(row, "fold", where),
         )
 
     return table.parsed(path, NEEDED, "a manifest (CSV)", parse, bad)
@@ -136,6 +142,7 @@ def write(path: str | Path, rows: Iterable[Recording]) -> None:
             "license": row.license,
             "source": row.source,
             "split": row.split,
+            "fold": row.fold,
         }
         for row in rows
     ]

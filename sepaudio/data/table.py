@@ -125,7 +125,12 @@ def number(row: Mapping[str, str], name: str, where: str, least: float = -math.i
 
 def rate(row: Mapping[str, str], where: str) -> int | None:
     """A sample rate [Hz], None where there is none; a ValueError where it is no whole number."""
-    value = number(row, "sample_rate", where, least=1)
+    return whole(row, "sample_rate", where, " of Hz")
+
+
+def whole(row: Mapping[str, str], name: str, where: str, unit: str = "") -> int | None:
+    """A number 1, 2 ..., None where there is none; a ValueError where it is no such number."""
+    value = number(row, name, where, least=1)
     if value is not None and value != int(value):
-        raise ValueError(f"{where}: sample_rate={value}, expected a whole number of Hz")
+        raise ValueError(f"{where}: {name}={value}, expected a whole number{unit}")
     return None if value is None else int(value)

@@ -49,6 +49,8 @@ class ESResNetCfg:
             1 where the backbone is pretrained, so that five masks do not first shrink its maps to
             a thirtieth.
         channels: of the sound; each has its own picture, their pooled vectors are added.
+        seconds: length of what it is trained on, and of the windows that a longer recording is
+            judged by [s]; published: 5 for ESC, 4 for UrbanSound8K.
         fold_channels: the pictures of all channels go through the network as one batch, so that
             norms in training share their statistics; False, as published, takes one channel after
             the other. Evaluation is the same.
@@ -62,11 +64,14 @@ class ESResNetCfg:
     last_kernel: tuple[int, ...] = (3, 5)
     attention_bias: float = 1.0
     channels: int = 1
+    seconds: float = 5.0
     fold_channels: bool = True
 
     def __post_init__(self) -> None:
         if len(self.labels) < 2:
             raise ValueError(f"labels={self.labels!r}: expected two classes or more")
+        if self.seconds <= 0:
+            raise ValueError(f"seconds={self.seconds}: expected more than 0")
         if self.channels < 1:
             raise ValueError(f"channels={self.channels}: expected 1 (mono), 2 (stereo) or more")
         if len(self.last_kernel) != 2 or any(n < 1 or n % 2 == 0 for n in self.last_kernel):
@@ -146,6 +151,7 @@ class ESResNet(nn.Module):
         self.sample_rate = cfg.features.sample_rate  # [Hz]
         self.hop = self.frontend.hop  # [samples]
         self.minimum_length = self.frontend.minimum_length  # [samples]; silence fills up to it
+        self.seconds = cfg.seconds  # [s]; of a clip
 
     def forward(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
         """waveform [B, T] or [B, C, T], lengths [B] in samples -> logits [B, K].
@@ -166,6 +172,26 @@ class ESResNet(nn.Module):
         y: Tensor = self.head(self._pooled(picture if picture.ndim == 5 else picture[:, None]))
         return y
 
+    def picture(self, waveform: Tensor) -> Tensor:
+        """waveform [B, T] or [B, C, T] -> what the network sees [B, C, 3, F, L], in dB."""
+        y: Tensor = self.frontend(self._filled(self._channels(waveform)))
+        return y
+
+    def class_maps(self, waveform: Tensor) -> Tensor:
+        """waveform [B, T] or [B, C, T] -> maps [B, K, F', L'] of what speaks for each class.
+
+        The mean of a class's map and the head's bias of that class are its logit. The last mask
+        is one number per feature and clip, so that it scales the maps as it scales their mean.
+
+        Source: Zhou et al. 2015 (1512.04150), eq. 2.
+        """
+        picture = self.picture(waveform)
+        x = self._features(picture.flatten(0, 1))
+        if self.attention:
+            x = x * self.attention[-1](x, x.new_ones(*x.shape[:2], 1, 1))
+        maps = torch.einsum("bdfl,kd->bkfl", x, self.head.weight)
+        return maps.reshape(*picture.shape[:2], *maps.shape[1:]).sum(dim=1)
+
     def pooled(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
         """waveform [B, T] or [B, C, T], lengths [B] in samples -> features [B, D], summed over C.
 
@@ -174,7 +200,7 @@ class ESResNet(nn.Module):
         """
         x = self._channels(waveform)
         if lengths is None:
-            return self._pooled(self.frontend(self._filled(x)))
+            return self._pooled(self.picture(x))
         if lengths.numel() and int(lengths.min()) < 1:
             raise ValueError(f"lengths={lengths.tolist()}: expected at least 1 sample each")
         y = x.new_zeros(len(x), self.backbone.out_channels)
@@ -207,12 +233,17 @@ class ESResNet(nn.Module):
             return self._vector(picture.flatten(0, 1)).reshape(*picture.shape[:2], -1).sum(dim=1)
         return torch.stack([self._vector(x) for x in picture.unbind(1)]).sum(dim=0)
 
-    def _vector(self, picture: Tensor) -> Tensor:
-        """Picture [B, 3, F, L] -> features [B, D]."""
+    def _features(self, picture: Tensor) -> Tensor:
+        """Picture [B, 3, F, L] -> the last stage's maps [B, D, F', L']."""
         x: Tensor = self.backbone.stem(picture)
         for i, stage in enumerate(self.backbone.stages):
             y: Tensor = stage(x)
             x = self.attention[i](x, y) if self.attention else y
+        return x
+
+    def _vector(self, picture: Tensor) -> Tensor:
+        """Picture [B, 3, F, L] -> features [B, D]."""
+        x = self._features(picture)
         y = x.mean(dim=(2, 3), keepdim=True)
         if self.attention:
             y = self.attention[-1](x, y)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import logging
-import math
 import os
 import statistics
 import sys
@@ -29,7 +28,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from .. import doors, registry
 from ..files import atomic_text
-from .recipe import OptimCfg
+from .optim import OptimCfg, factor
 from .start import freeze
 from .survey import tell_pace
 
@@ -134,22 +133,21 @@ class Task(pl.LightningModule):  # type: ignore[misc,name-defined]
         return loss
 
     def configure_optimizers(self) -> Any:
-        """AdamW; warm-up, then a cosine to zero, or halving where validation stands still."""
+        """AdamW or Adam, and the schedule of the learning rate, see `OptimCfg`."""
         cfg = self.cfg
         learning = [p for p in self.model.parameters() if p.requires_grad]
-        groups = [
-            {"params": [p for p in learning if p.ndim > 1], "weight_decay": cfg.weight_decay},
-            {"params": [p for p in learning if p.ndim <= 1], "weight_decay": 0.0},
-        ]
-        optimizer = torch.optim.AdamW(groups, lr=cfg.lr)
-
-        def factor(step: int) -> float:
-            rise = min(1.0, (step + 1) / max(cfg.warmup, 1))
-            if cfg.schedule == "plateau":
-                return rise * self.factor
-            return rise * 0.5 * (1 + math.cos(math.pi * min(step / cfg.steps, 1.0)))
-
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        optimizer: torch.optim.Optimizer
+        if cfg.optimizer == "adam":
+            optimizer = torch.optim.Adam(learning, lr=cfg.lr, weight_decay=cfg.weight_decay)
+        else:
+            groups = [
+                {"params": [p for p in learning if p.ndim > 1], "weight_decay": cfg.weight_decay},
+                {"params": [p for p in learning if p.ndim <= 1], "weight_decay": 0.0},
+            ]
+            optimizer = torch.optim.AdamW(groups, lr=cfg.lr)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: factor(cfg, step) * self.factor
+        )
         return [optimizer], [{"scheduler": schedule, "interval": "step"}]
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
@@ -249,6 +247,7 @@ def run(
     frozen: Sequence[str] = (),
     workers: int = 0,
     paced: Paced | None = None,
+    keep_last: bool = False,
     quiet: bool = False,
 ) -> Any:
     """Train; returns the averaged weights of the last or, with validation, of the best step.
@@ -269,6 +268,8 @@ def run(
         frozen: parts of the model that keep their weights.
         workers: processes that draw batches ahead.
         paced: told, once it is measured, how long a step takes; by default the user is.
+        keep_last: return those of the last step in any case; the best are in the folder, see
+            `best`.
         quiet: no progress bar.
 
     Raises:
@@ -321,9 +322,15 @@ def run(
         resume = checkpoint if checkpoint.exists() else None
         trainer.fit(task, loader, ckpt_path=resume, weights_only=False)
     averaged: Any = task.averaged.to("cpu").eval()
-    if task.best:
+    if task.best and not keep_last:
         averaged.load_state_dict(torch.load(task._best_path(task.best[0][1]), weights_only=True))
     return averaged
+
+
+def best(folder: Path) -> tuple[int, dict[str, Tensor]] | None:
+    """The step with the best figure of a run with `keep_best=1`, and its averaged weights."""
+    found = sorted((folder / "best").glob("*.pt"))
+    return (int(found[0].stem), torch.load(found[0], weights_only=True)) if found else None
 
 
 @contextmanager

@@ -13,9 +13,12 @@ import yaml
 
 from .. import hub, registry
 from ..data.augment import AugmentCfg
+from ..data.clips import ClipsCfg
 from ..data.mixing import MixingCfg
 from ..data.shelf import check_on_bad
+from ..frontends import BandsCfg
 from ..losses import LOSSES
+from .optim import OptimCfg as OptimCfg
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,65 +66,6 @@ class DataCfg:
 
     def __post_init__(self) -> None:
         check_on_bad(self.on_bad)
-
-
-@dataclass(frozen=True, kw_only=True)
-class OptimCfg:
-    """How the weights are found.
-
-    Attributes:
-        steps: optimiser steps.
-        batch: clips a step.
-        lr: largest learning rate of AdamW; rises over `warmup` steps, then a cosine to zero.
-        warmup: [steps]
-        weight_decay: of weights, not of biases and norms.
-        clip_norm: largest gradient norm.
-        label_smoothing: share of the label spread over all classes.
-        ema: decay per step of the averaged weights that are kept.
-        lengths: clip lengths drawn for each batch [s].
-        late_frame: end each clip at a random frame of its last half, one for the whole batch
-            (the author's rule), so that the network learns to decide at any moment.
-        schedule: "cosine" to zero, or "plateau": halved where validation stands still.
-        valid_every: steps between validations; 0 for none.
-        patience: validations without a better one before the plateau schedule halves.
-        stop_after: validations without a better one before the run ends; 0 for never.
-        keep_best: how many of the best weights are kept; the best of them is the result.
-        accumulate: parts that a batch is learned from, one after the other.
-        precision: Lightning's name of it: "32-true", "bf16-mixed", "16-mixed".
-        threads: of the arithmetic on a CPU; a network this small is fastest with one.
-        save_every: [s] between checkpoints.
-    """
-
-    steps: int = 6000
-    batch: int = 128
-    lr: float = 3e-3
-    warmup: int = 200
-    weight_decay: float = 1e-3
-    clip_norm: float = 1.0
-    label_smoothing: float = 0.05
-    ema: float = 0.998
-    lengths: tuple[float, ...] = (0.5, 1.0, 2.0)
-    late_frame: bool = True
-    schedule: str = "cosine"
-    valid_every: int = 0
-    patience: int = 3
-    stop_after: int = 0
-    keep_best: int = 1
-    accumulate: int = 1
-    precision: str = "32-true"
-    threads: int = 1
-    save_every: float = 60.0
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "batch", "patience", "keep_best", "accumulate", "threads"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)}: expected at least 1")
-        if self.schedule not in ("cosine", "plateau"):
-            raise ValueError(f"schedule={self.schedule!r}: expected one of cosine, plateau")
-        if self.schedule == "plateau" and not self.valid_every:
-            raise ValueError(
-                "schedule='plateau' with valid_every=0: give steps between validations"
-            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -264,14 +208,40 @@ class MixtureRecipeCfg:
             raise ValueError(f"loss={self.loss!r}: expected one of {', '.join(LOSSES)}")
 
 
-AnyRecipe = RecipeCfg | MixtureRecipeCfg
+@dataclass(frozen=True, kw_only=True)
+class ClipRecipeCfg:
+    """One run of a picture classifier, on whole clips.
+
+    Attributes:
+        architecture: a registered name.
+        model: values of its cfg that differ; with `init`, of that one's.
+        init: weights to start from, as in `RecipeCfg`.
+        freeze: parts that keep their weights, such as "backbone" and "attention".
+        data: see `data.clips.ClipsCfg`.
+        optim: see `OptimCfg`; `lengths` and `late_frame` are not used.
+        seed: of every draw.
+        license: of the weights that come out.
+    """
+
+    architecture: str
+    model: dict[str, Any] = field(default_factory=dict)
+    init: str = ""
+    freeze: tuple[str, ...] = ()
+    data: ClipsCfg = field(default_factory=ClipsCfg)
+    optim: OptimCfg = field(default_factory=OptimCfg)
+    seed: int = 0
+    license: str = "unknown"
+
+
+AnyRecipe = RecipeCfg | MixtureRecipeCfg | ClipRecipeCfg
 
 
 def read(path: str | Path, overrides: Sequence[str] = ()) -> AnyRecipe:
     """The recipe in a YAML file, with `key=value` overrides such as "optim.lr=1e-3".
 
-    The architecture's job decides which keys there are: `RecipeCfg` for a classifier,
-    `MixtureRecipeCfg` for separators and extractors. Manifests are taken relative to the recipe's
+    The architecture's job decides which keys there are: `ClipRecipeCfg` for classifiers of
+    pictures of several bands, `RecipeCfg` for other classifiers, `MixtureRecipeCfg` for separators
+    and extractors. Manifests are taken relative to the recipe's
     folder.
 
     Raises:
@@ -312,6 +282,8 @@ def _kind(path: Path, overrides: Sequence[str]) -> type[AnyRecipe]:
         if key == "architecture":
             named[key] = value
     cfg = registry.config(str(named.get("architecture", "")))
+    if isinstance(getattr(cfg, "features", None), BandsCfg):
+        return ClipRecipeCfg
     return RecipeCfg if hasattr(cfg, "labels") else MixtureRecipeCfg
 
 

@@ -14,11 +14,11 @@ from .. import io
 from ..data import manifest, mixing
 from ..data.manifest import Recording
 from ..data.mixing import MixingCfg
-from . import classify, mixtures
+from . import classify, clips, mixtures
 from .bank import CHUNK, bank, recordings, sizes
 from .draws import placed
 from .loop import PACED, Draw, Objective, run
-from .recipe import AnyRecipe, MixtureRecipeCfg, RecipeCfg
+from .recipe import AnyRecipe, ClipRecipeCfg, MixtureRecipeCfg, RecipeCfg
 from .survey import Survey, duration, pace
 
 PER_KIND = 4  # recordings, or of a speaker
@@ -63,6 +63,8 @@ def rehearse(recipe: AnyRecipe, model: Any, found: Survey) -> Rehearsal:
         place = Path(folder)
         if isinstance(recipe, RecipeCfg):
             draw, objective, prepare = _clips(recipe, model, found, place)
+        elif isinstance(recipe, ClipRecipeCfg):
+            draw, objective, prepare = _folds(recipe, model, found, place)
         else:
             draw, objective, prepare = _mixtures(recipe, model, found, place)
         step: list[float] = []
@@ -127,6 +129,27 @@ def _clips(
     items = sum(cfg.items for cfg in sizes(recipe.data)) if found.reports else 0
     draw, objective = classify.lesson(model, made, recipe)
     return draw, objective, spent * items / few.items
+
+
+def _folds(
+    recipe: ClipRecipeCfg, model: Any, found: Survey, place: Path
+) -> tuple[Draw, Objective, float]:
+    """What is learned from a few clips of every class, and the time that decoding takes [s]."""
+    rows = clips.rows_of(recipe, model.labels)
+    rows = [rows[i] for i in clips.parts_of(recipe, rows)["train"]]
+    some: list[Recording] = []
+    for label in model.labels:
+        some += _readable([row for row in rows if row.kind == label])[:PER_KIND]
+    manifest.write(place / "few.csv", [replace(row, split="train", fold=None) for row in some])
+    data = replace(
+        recipe.data, manifests=(str(place / "few.csv"),), shelf=str(place / "shelf"), fold=0,
+        valid_fold=0, folds="official", on_bad="skip",
+    )  # fmt: skip
+    begin = time.perf_counter()
+    few = clips.load(replace(recipe, data=data), model)
+    spent = time.perf_counter() - begin
+    decoded = float(few.shelf.starts[-1]) / few.shelf.sample_rate
+    return *clips.lesson(few, model, recipe), spent * found.seconds / decoded
 
 
 def _speakers(rows: list[Recording], cfg: MixingCfg) -> list[Recording]:

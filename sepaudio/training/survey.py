@@ -13,11 +13,11 @@ from typing import Any
 
 import torch
 
-from ..data import mixing, shelf
+from ..data import folds, manifest, mixing, shelf
 from ..data.manifest import Recording
 from ..data.validate import Report, validate
 from . import bank
-from .recipe import AnyRecipe, MixtureRecipeCfg, RecipeCfg
+from .recipe import AnyRecipe, ClipRecipeCfg, MixtureRecipeCfg, RecipeCfg
 
 SPLITS = ("train", "valid")
 SHOWN = 10  # lines of a kind; the rest is counted
@@ -89,6 +89,8 @@ def survey(recipe: AnyRecipe, model: Any, folder: Path) -> Survey:
     """
     if isinstance(recipe, RecipeCfg):
         rows, ready, what = _of_clips(recipe, model)
+    elif isinstance(recipe, ClipRecipeCfg):
+        rows, ready, what = _of_folds(recipe, model)
     else:
         rows, ready, what = _of_mixtures(recipe)
     reports, mixed = {}, getattr(recipe.data, "mixing", mixing.MixingCfg())
@@ -107,7 +109,7 @@ def survey(recipe: AnyRecipe, model: Any, folder: Path) -> Survey:
         for key, value in report.hours.items():
             hours[key] += value
     seconds = 3600 * sum(hours[key] for key in rows if key not in ready)
-    where = Path(recipe.data.shelf if isinstance(recipe, MixtureRecipeCfg) else recipe.data.bank)
+    where = Path(recipe.data.bank if isinstance(recipe, RecipeCfg) else recipe.data.shelf)
     made = seconds * model.sample_rate * 2
     if isinstance(recipe, RecipeCfg):
         made = 0.0 if set(ready) == set(rows) else _clips(recipe, model)
@@ -141,6 +143,19 @@ def _of_clips(recipe: RecipeCfg, model: Any) -> tuple[dict[str, list[Recording]]
             made_of = bank.made_from(cfg, sounds, rooms, model.frontend, model.labels, recipe.seed)
             ready += keys if bank.holds(Path(data.bank) / split, made_of, data.on_bad) else []
     return rows, ready, "features of clips"
+
+
+def _of_folds(
+    recipe: ClipRecipeCfg, model: Any
+) -> tuple[dict[str, list[Recording]], list[str], str]:
+    """The same of clips in folds, which lie on one shelf whatever they are for."""
+    data, rows = recipe.data, dict[str, list[Recording]]()
+    every = manifest.read_all(data.manifests, model.labels)
+    folds.parts(every, data.fold, data.valid_fold, data.folds, recipe.seed)
+    for row in every:
+        rows.setdefault(f"{row.split} {row.kind}", []).append(row)
+    ready = _whole(every) and shelf.holds(Path(data.shelf), every, model.sample_rate, data.on_bad)
+    return rows, list(rows) if ready else [], "decoded recordings"
 
 
 def _whole(rows: Sequence[Recording]) -> bool:

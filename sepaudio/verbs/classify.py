@@ -1,11 +1,11 @@
 """Name what a recording is: one label and all probabilities for a file of any length.
 
-How a long recording is summed up: it is cut into windows of two seconds, one after the other;
-what is left at the end is decided by the last two seconds. A window is silence, and does not
-count, when its level (RMS) is below -70 dB of full scale or 40 dB below the loudest window: a
-pause, whatever hums in it. The probabilities of the other windows are averaged, each weighted
-by the time it alone covers; the label is the most probable class. If there is no other window,
-the label is "silence".
+How a long recording is summed up: it is cut into windows of two seconds, or of the length that the
+model was trained on, one after the other; what is left at the end is decided by the last window. A
+window is silence, and does not count, when its level (RMS) is below -70 dB of full scale or 40 dB
+below the loudest window: a pause, whatever hums in it. The probabilities of the other windows are
+averaged, each weighted by the time it alone covers; the label is the most probable class. If there
+is no other window, the label is "silence".
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 DEFAULT = "speech_music_noise"  # the weights used unless others are named
-WINDOW = 2.0  # [s]
+WINDOW = 2.0  # [s]; a model with `seconds` of its own has those
 SILENCE_DB = -70.0  # [dB of full scale, RMS]
 PAUSE_DB = 40.0  # below the loudest window
 BATCH = 64  # windows at once
@@ -64,7 +64,7 @@ def classify(
     *,
     model: str | Path | nn.Module = DEFAULT,
     device: str = "auto",
-    window: float = WINDOW,
+    window: float | None = None,
     silence_db: float = SILENCE_DB,
 ) -> Classification:
     """Classify an array.
@@ -74,7 +74,7 @@ def classify(
         sample_rate: of x, in Hz; x is resampled to the model's rate.
         model: name of weights, model folder, or a loaded model.
         device: "auto", "cpu", "cuda" or "mps".
-        window: [s], see the module's text.
+        window: [s], see the module's text; None for the model's own.
         silence_db: level below which a window is silence [dB of full scale].
 
     Raises:
@@ -82,7 +82,7 @@ def classify(
     """
     net = resolve(model, device)
     samples = at_rate(x, sample_rate, net.sample_rate)
-    return _sum_up(net, [samples], window, silence_db)
+    return _sum_up(net, [samples], window_of(net, window), silence_db)
 
 
 def classify_files(
@@ -90,7 +90,7 @@ def classify_files(
     *,
     model: str | Path | nn.Module = DEFAULT,
     device: str = "auto",
-    window: float = WINDOW,
+    window: float | None = None,
     silence_db: float = SILENCE_DB,
     channel: str | int = "mix",
 ) -> Iterator[Classification]:
@@ -107,11 +107,12 @@ def classify_files(
         channel: "mix" averages the channels, a number picks one, from 0.
     """
     net = resolve(model, device)
+    size = window_of(net, window)
     yield from each_file(
         paths,
-        lambda blocks: _sum_up(net, blocks, window, silence_db),
+        lambda blocks: _sum_up(net, blocks, size, silence_db),
         Classification,
-        seconds=BATCH * window,
+        seconds=BATCH * size,
         sample_rate=int(net.sample_rate),
         channel=channel,
     )
@@ -124,6 +125,18 @@ def resolve(model: str | Path | nn.Module, device: str = "auto") -> Any:
         ValueError: it is not a classifier, or the device is not there.
     """
     return place(model, device, "classification")
+
+
+def window_of(net: Any, window: float | None = None) -> float:
+    """Length of the windows that a model decides at once [s]: as asked for, or its own.
+
+    Raises:
+        ValueError: it is less than a sample.
+    """
+    window = float(getattr(net, "seconds", WINDOW)) if window is None else window
+    if round(window * net.sample_rate) < 1:
+        raise ValueError(f"window={window}: expected seconds, at least one sample long")
+    return window
 
 
 def _windows(blocks: Iterable[Array], size: int) -> Iterator[tuple[Array, int]]:
@@ -156,8 +169,6 @@ def _sum_up(net: Any, blocks: Iterable[Array], window: float, silence_db: float)
     rate = int(net.sample_rate)
     labels: tuple[str, ...] = tuple(net.labels)
     size = round(window * rate)
-    if size < 1:
-        raise ValueError(f"window={window}: expected seconds, at least one sample long")
     samples = 0
     # By level in whole dB, since the loudest window comes when it comes: time and what was heard.
     heard: dict[int, NDArray[np.float64]] = {}
@@ -221,4 +232,5 @@ __all__ = [
     "level_db",
     "probabilities",
     "resolve",
+    "window_of",
 ]

@@ -80,7 +80,7 @@ def evaluate(
     manifests: Sequence[str | Path],
     *,
     split: str = "test",
-    seconds: Sequence[float] = (0.5, 1.0, 2.0),
+    seconds: Sequence[float] | None = None,
     refused_licenses: Sequence[str] = (),
     device: str = "auto",
     silence_db: float = SILENCE_DB,
@@ -92,7 +92,7 @@ def evaluate(
         model: name of weights, model folder, or a model.
         manifests: CSV files.
         split: train, valid, test, or "all".
-        seconds: lengths of the windows.
+        seconds: lengths of the windows; None for the model's own, or 0.5, 1 and 2.
         refused_licenses: parts of licence names that are left out.
         device: see `classify`.
         silence_db: a quieter window does not count.
@@ -106,6 +106,8 @@ def evaluate(
     rows = [r for r in manifest.allowed(rows, refused_licenses) if split in ("all", r.split)]
     if not rows:
         raise ValueError(f"split={split!r}: no recordings in {', '.join(map(str, manifests))}")
+    if seconds is None:
+        seconds = (net.seconds,) if hasattr(net, "seconds") else (0.5, 1.0, 2.0)
     return score_rows(net, rows, seconds, silence_db=silence_db, change=change)
 
 

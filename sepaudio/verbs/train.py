@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from .. import hub
-from ..training import classify, mixtures
+from ..training import classify, clips, mixtures
 from ..training import recipe as recipes
 from ..training import rehearse as rehearsal
 from ..training.bank import banks
@@ -66,6 +66,16 @@ def train(
             "temperature": heard.temperature,
             "valid_accuracy_augmented_2s": heard.valid_accuracy,
             "left_out": len(heard.bank.left_out),
+        }
+    elif isinstance(cfg, recipes.ClipRecipeCfg):
+        taken = clips.load(cfg, model)
+        trained, judged = clips.fit(model, taken, cfg, folder, quiet=quiet)
+        names = taken.names
+        measured = {
+            "data_fingerprint": taken.fingerprint,
+            "temperature": judged.temperature,
+            "judged": asdict(judged),
+            "left_out": len(taken.shelf.left_out),
         }
     else:
         mixed = mixtures.fit(model, cfg, folder, quiet=quiet)
@@ -163,8 +173,18 @@ def _card(cfg: recipes.AnyRecipe, names: Sequence[str], start: Start | None) -> 
         f"# {cfg.architecture}\n\nLicence of the weights: {cfg.license}\n\n"
         f"{_rights(cfg, start)}"
         f"Trained {cfg.optim.steps} steps, seed {cfg.seed}, on\n\n{sources}\n"
+        f"{_left_out(cfg)}"
         f"{_origin(cfg, start)}"
     )
+
+
+def _left_out(cfg: recipes.AnyRecipe) -> str:
+    """Which folds were not learned from, for the card."""
+    if not isinstance(cfg, recipes.ClipRecipeCfg) or not cfg.data.fold:
+        return ""
+    validated = f"; fold {cfg.data.valid_fold} validated" if cfg.data.valid_fold else ""
+    by = " of clips dealt by chance" if cfg.data.folds == "shuffled" else ""
+    return f"\nFold {cfg.data.fold}{by} was left out to test{validated}.\n"
 
 
 def _rights(cfg: recipes.AnyRecipe, start: Start | None) -> str:

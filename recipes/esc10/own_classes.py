@@ -1,0 +1,106 @@
+"""Own classes from few clips: from shipped weights, all or only the head, against from nothing.
+
+    python recipes/esc10/own_classes.py MANIFEST.csv [--folds 1 2 3] [--init esc10] [key=value ...]
+
+The manifest has folds, such as `data_prep/class_folders.py --folds 3` gives; each is judged by runs
+that never heard it. All runs have the same steps. Runs go to runs/own_classes/NAME/foldN, and the
+table into README.md, between the marks of own classes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from sepaudio import files, hub, metrics
+from sepaudio.data import manifest
+from sepaudio.training import clips, recipe
+from sepaudio.verbs.train import train
+
+HERE = Path(__file__).parent
+RUNS = Path("runs/own_classes")
+BEGIN, END = "<!-- own classes -->", "<!-- end own classes -->"
+WAYS = {"from nothing": False, "all weights": True, "head alone": True}
+FROZEN = ["backbone", "attention"]
+
+
+def run(way: str, fold: int, options: argparse.Namespace, changes: list[str]) -> Path:
+    """Train one way with one fold left out; returns the folder of the run."""
+    labels = sorted({row.kind for row in manifest.read(options.manifest)})
+    model: dict[str, object] = {"labels": labels}
+    if not WAYS[way]:  # the same network, without what it has learned
+        own = yaml.safe_load((HERE / "esresnet_separable.yaml").read_text())["model"]
+        model = {**own, **model}
+    more = [
+        f"data.manifests={json.dumps([str(options.manifest.resolve())])}",
+        f"model={json.dumps(model)}",
+        f"data.fold={fold}",
+        *changes,
+    ]
+    folder = RUNS / way.replace(" ", "_") / f"fold{fold}"
+    init = options.init if WAYS[way] else ""
+    freeze = FROZEN if way == "head alone" else []
+    train(HERE / "own_classes.yaml", more, init=init, freeze=freeze, output=folder, quiet=True)
+    return folder
+
+
+def judged(folder: Path) -> list[np.ndarray]:
+    """A confusion table [K, K] for every clip that the run did not hear."""
+    made = recipe.read(folder / "recipe.yaml")
+    model = hub.load(folder / "model")
+    heard = clips.load(made, model)
+    test = heard.parts["test"]
+    said = clips.logits_of(model, heard, test, made.data.augment.fill).argmax(dim=1).numpy()
+    pairs = zip(heard.labels[test], said, strict=True)
+    n = len(made.model["labels"])
+    return [metrics.confusion(np.array([a]), np.array([b]), n) for a, b in pairs]
+
+
+def fill(text: str) -> None:
+    """Write the table between its marks in README.md."""
+    readme = HERE / "README.md"
+    head, _, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
+    tail = rest.partition(END)[2]
+    files.atomic_text(readme, f"{head}{BEGIN}\n\n{text.strip()}\n\n{END}{tail}")
+
+
+def main() -> None:
+    """Train all ways, and compare."""
+    changes = [word for word in sys.argv[1:] if re.match(r"[\w.]+=", word)]
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("manifest", type=Path)
+    parser.add_argument("--folds", nargs="+", type=int, default=[1, 2, 3])
+    parser.add_argument("--init", default="esc10")
+    options = parser.parse_args([word for word in sys.argv[1:] if word not in changes])
+    rows = manifest.read(options.manifest)
+    classes = len({row.kind for row in rows})
+    lines = [
+        f"{len(rows)} clips of {classes} classes, judged on folds that were left out "
+        f"({', '.join(map(str, options.folds))}); chance is {100 / classes:.1f}.\n",
+        "| weights at the start | learned | accuracy, % (95 %) |\n| --- | --- | ---: |",
+    ]
+    for way, starts in WAYS.items():
+        tables = [t for fold in options.folds for t in judged(run(way, fold, options, changes))]
+        every = np.stack(tables).astype(np.float64)
+        low, high = metrics.bootstrap(every, metrics.accuracy)
+        right = metrics.accuracy(every.sum(axis=0))
+        start = f"`{options.init}`" if starts else "chance"
+        learned = "head" if way == "head alone" else "all"
+        lines.append(
+            f"| {start} | {learned} | {100 * right:.1f} ({100 * low:.1f} to {100 * high:.1f}) |"
+        )
+    text = "\n".join(lines)
+    fill(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

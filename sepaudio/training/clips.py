@@ -1,0 +1,281 @@
+"""Training of a picture classifier on whole clips, judged on folds that it never hears."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .. import registry
+from ..data import folds, manifest
+from ..data.clips import ClipAugmentCfg, mixture, varied, windows
+from ..data.manifest import Recording
+from ..data.shelf import Shelf
+from . import recipe as recipes
+from .loop import Draw, best, run
+from .recipe import ClipRecipeCfg, OptimCfg
+from .survey import say, say_left_out
+
+BATCH = 32  # windows judged at once
+
+
+@dataclass(frozen=True)
+class Clips:
+    """Decoded clips and what each is for.
+
+    Attributes:
+        shelf: all of them.
+        labels: [N] class numbers, as the model counts.
+        parts: numbers of the clips in "train", "valid" and "test".
+        samples: length that they are cut or filled to.
+    """
+
+    shelf: Shelf
+    labels: NDArray[np.int64]
+    parts: dict[str, list[int]]
+    samples: int
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the collections that are trained on."""
+        rows = self.shelf.rows
+        return tuple(sorted({rows[i].origin for i in self.parts["train"]}))
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the recordings that are trained on."""
+        return manifest.fingerprint([self.shelf.rows[i] for i in self.parts["train"]])
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a run is worth on the clips that judge it.
+
+    Attributes:
+        on: "valid", "test" or "".
+        last: accuracy after the last step.
+        best: the highest one in between, chosen by these very clips; None without validation.
+        best_step: where that was.
+        temperature: that is folded into the head.
+    """
+
+    on: str
+    last: float | None
+    best: float | None
+    best_step: int | None
+    temperature: float
+
+
+def rows_of(recipe: ClipRecipeCfg, labels: Sequence[str]) -> list[Recording]:
+    """The recordings of a recipe that belong to its classes."""
+    return manifest.read_all(recipe.data.manifests, labels)
+
+
+def parts_of(recipe: ClipRecipeCfg, rows: Sequence[Recording]) -> dict[str, list[int]]:
+    """Numbers of the rows to train on, which may be, to validate with, and to test with.
+
+    Raises:
+        ValueError: folds or splits do not fit, or a part that is needed is empty.
+    """
+    data = recipe.data
+    found = folds.parts(rows, data.fold, data.valid_fold, data.folds, recipe.seed)
+    free = {id(row) for row in manifest.allowed(rows, data.refused_licenses)}
+    found["train"] = [i for i in found["train"] if id(rows[i]) in free]
+    if not found["train"]:
+        raise ValueError("no clip is left to train on: see fold, split and refused_licenses")
+    return found
+
+
+def load(recipe: ClipRecipeCfg, model: Any) -> Clips:
+    """Decode the clips of a recipe, or take those that lie on its shelf.
+
+    Raises:
+        ValueError: a manifest makes no sense, a recording cannot be read, or a class has none.
+    """
+    rows = rows_of(recipe, model.labels)
+    shelf = Shelf(rows, model.sample_rate, recipe.data.shelf, recipe.data.on_bad)
+    labels = np.array([model.labels.index(row.kind) for row in shelf.rows], np.int64)
+    parts = parts_of(recipe, shelf.rows)
+    for number, label in enumerate(model.labels):
+        if not (labels[parts["train"]] == number).any():
+            raise ValueError(f"no clip of class {label!r} to train on: see fold and manifests")
+    return Clips(shelf, labels, parts, round(model.seconds * model.sample_rate))
+
+
+def lesson(clips: Clips, model: Any, recipe: ClipRecipeCfg) -> tuple[Draw, Any]:
+    """What a recipe learns from clips, batch by batch, and what it minimises."""
+    augment, optim = recipe.data.augment, recipe.optim
+    return (
+        batch_at(clips, len(model.labels), optim, augment, recipe.seed),
+        objective_of(optim.label_smoothing, augment),
+    )
+
+
+def batch_at(clips: Clips, n_classes: int, optim: OptimCfg, cfg: ClipAugmentCfg, seed: int) -> Draw:
+    """A function from the step's number to its batch: waveforms [B, T], shares of classes [B, K].
+
+    Every clip is heard once an epoch, in an order that changes. Each item of a batch draws from
+    its own seed.
+    """
+    own = np.array(clips.parts["train"])
+    orders: dict[int, NDArray[np.int64]] = {}
+
+    def order(epoch: int) -> NDArray[np.int64]:
+        if epoch not in orders:
+            orders.clear()
+            orders[epoch] = np.random.default_rng([seed, epoch]).permutation(own)
+        return orders[epoch]
+
+    def draw(step: int, part: int, parts: int) -> tuple[Tensor, Tensor]:
+        waves, shares = [], []
+        for place in range(part, optim.batch, parts):
+            random = np.random.default_rng([seed, step, place])
+            epoch, turn = divmod(step * optim.batch + place, len(own))
+            first, second = int(order(epoch)[turn]), int(random.choice(own))
+            share, mixes = random.beta(cfg.mixup or 1.0, cfg.mixup or 1.0), random.random()
+            x = varied(clips.shelf.take(first), clips.samples, cfg, random)
+            target = np.zeros(n_classes, np.float32)
+            if cfg.mixup and mixes < cfg.mixed:
+                other = varied(clips.shelf.take(second), clips.samples, cfg, random)
+                x = mixture(x, other, share)
+                target[clips.labels[second]] += 1 - share
+                target[clips.labels[first]] += share
+            else:
+                target[clips.labels[first]] = 1
+            waves.append(torch.from_numpy(np.ascontiguousarray(x)))
+            shares.append(torch.from_numpy(target))
+        return torch.stack(waves), torch.stack(shares)
+
+    return draw
+
+
+def blanked(picture: Tensor, cfg: ClipAugmentCfg) -> Tensor:
+    """Pictures [B, C, 3, F, L] with boxes at their own mean: all bands for a while, or a stretch.
+
+    Draws from torch's generator. Source: Park et al. 2019 (1904.08779), section 2, without warping.
+    """
+    if not cfg.boxes:
+        return picture
+    spec = picture.flatten(2, 3)  # [B, C, 3 F, L]: bands of one spectrum
+    mean = spec.mean(dim=(2, 3), keepdim=True)
+    for axis, most in ((2, cfg.box_band), (3, cfg.box_time)):
+        size = spec.shape[axis]
+        shape = [len(spec), 1, 1, 1]
+        at = torch.arange(size, device=spec.device).view(-1, *[1] * (3 - axis))
+        for _ in range(cfg.boxes):
+            wide = torch.rand(shape, device=spec.device) * most * size
+            start = torch.rand(shape, device=spec.device) * (size - wide)
+            spec = torch.where((at >= start) & (at < start + wide), mean, spec)
+    return spec.reshape(picture.shape)
+
+
+def objective_of(smoothing: float, cfg: ClipAugmentCfg) -> Callable[[Any, Any], Tensor]:
+    """Cross-entropy with shares of classes, on pictures with boxes."""
+
+    def objective(model: Any, batch: tuple[Tensor, Tensor]) -> Tensor:
+        waveform, shares = batch
+        picture = blanked(model.picture(waveform), cfg)
+        logits: Tensor = model.clip_logits(picture)
+        return F.cross_entropy(logits, shares, label_smoothing=smoothing)
+
+    return objective
+
+
+@torch.no_grad()
+def logits_of(model: Any, clips: Clips, numbers: Sequence[int], fill: str = "silence") -> Tensor:
+    """What a model says of clips [N, K]: the log of the mean probabilities of their windows."""
+    cut = [windows(clips.shelf.take(i), clips.samples, fill) for i in numbers]
+    flat = [part for parts in cut for part in parts]
+    device, said = next(model.parameters()).device, []
+    for start in range(0, len(flat), BATCH):
+        waves = torch.from_numpy(np.stack(flat[start : start + BATCH])).to(device)
+        said.append(model.clip(waves).double().softmax(dim=1).cpu())
+    each = torch.split(torch.cat(said), [len(parts) for parts in cut])
+    return torch.stack([parts.mean(dim=0) for parts in each]).log()
+
+
+def accuracy(logits: Tensor, labels: NDArray[np.int64]) -> float:
+    """Share of clips whose largest logit is right."""
+    return float((logits.argmax(dim=1).numpy() == labels).mean())
+
+
+def fit(
+    model: Any, clips: Clips, recipe: ClipRecipeCfg, folder: Path, *, quiet: bool = False
+) -> tuple[nn.Module, Judged]:
+    """Train `model`; returns the average of its weights at the last step, and what it is worth.
+
+    With `optim.valid_every` it is judged meanwhile, on the validation fold where there is one. On a
+    test fold, as in the papers, the best step is chosen by what it is judged on: a figure to set
+    beside published ones, while the model that comes back is the last.
+
+    Args:
+        model: trained in place.
+        clips: what `load` gives.
+        recipe: the run's.
+        folder: of the run; a run that was killed here goes on.
+        quiet: no progress bar.
+    """
+    data = recipe.data
+    if data.folds == "shuffled":
+        say(f"data: {folds.LEAK}")
+    if not quiet:
+        say_left_out(clips.shelf.left_out)
+    on = next((name for name in ("valid", "test") if clips.parts[name]), "")
+    numbers, fill = clips.parts.get(on, []), data.augment.fill
+    labels = clips.labels[numbers]
+
+    def wrong(net: Any) -> float:
+        return 1 - accuracy(logits_of(net, clips, numbers, fill), labels)
+
+    model.to(memory_format=torch.channels_last)  # twice as fast on a CPU, for depthwise layers
+    averaged = run(
+        model,
+        *lesson(clips, model, recipe),
+        recipe.optim,
+        seed=recipe.seed,
+        folder=folder,
+        resolved=recipes.to_yaml(recipe),
+        validate=wrong if on else None,
+        frozen=recipe.freeze,
+        keep_last=True,
+        quiet=quiet,
+    ).to(memory_format=torch.contiguous_format)
+    last, top, step = None, None, None
+    if on:
+        said = logits_of(averaged, clips, numbers, fill)
+        last = accuracy(said, labels)
+        if found := best(folder):
+            step, weights = found
+            other = registry.build(averaged.cfg)
+            other.load_state_dict(weights)
+            top = accuracy(logits_of(other.eval(), clips, numbers, fill), labels)
+    temperature = 1.0
+    if on == "valid" and "head" not in recipe.freeze:
+        temperature = calibrated(said, labels)
+        cool(averaged.head, temperature)
+    return averaged, Judged(on, last, top, step, temperature)
+
+
+def calibrated(logits: Tensor, labels: NDArray[np.int64]) -> float:
+    """The temperature at which logits [N, K] fit the labels [N] best.
+
+    Source: Guo et al. 2017 (1706.04599), section 4.2.
+    """
+    grid = torch.logspace(-1, 1, 201, dtype=torch.float64)
+    truth = torch.from_numpy(labels)
+    losses = [float(F.cross_entropy(logits / t, truth)) for t in grid]
+    return float(grid[int(np.argmin(losses))])
+
+
+@torch.no_grad()
+def cool(head: nn.Linear, temperature: float) -> None:
+    """Fold a temperature into the last layer."""
+    head.weight.div_(temperature)
+    head.bias.div_(temperature)
