@@ -176,7 +176,7 @@ def write(
 def resample(x: npt.NDArray[Any], from_rate: int, to_rate: int) -> npt.NDArray[Any]:
     """Resample floats [..., T] from one rate to another [Hz], by soxr at high quality.
 
-    Gives `resampled(T, from_rate, to_rate)` samples.
+    Gives T * to_rate / from_rate samples, halves rounded up, at least one.
 
     Raises:
         AudioError: If `x` holds no samples or no floats, or a rate is outside 1..768000.
@@ -193,11 +193,6 @@ def resample(x: npt.NDArray[Any], from_rate: int, to_rate: int) -> npt.NDArray[A
     rows = [soxr.resample(row, from_rate, to_rate) for row in x.reshape(-1, x.shape[-1])]
     y = np.stack(rows).reshape(*x.shape[:-1], len(rows[0]))
     return y if y.size else x[..., :1]
-
-
-def resampled(n: int, from_rate: int, to_rate: int) -> int:
-    """How many samples `resample` makes of n: n * to_rate / from_rate, halves up, at least one."""
-    return n if from_rate == to_rate else max(1, int(n * (to_rate / from_rate) + 0.5))
 
 
 def transcode(x: Array, sample_rate: int, kind: str, subtype: str, quality: float) -> Array:

@@ -146,6 +146,11 @@ def told(drawn: Drawn, shelves: Shelves) -> dict[str, Any]:
     return about
 
 
+def lasts(n: int, from_rate: int, to_rate: int) -> int:
+    """How many samples `io.resample` makes of n."""
+    return n if from_rate == to_rate else max(1, int(n * (to_rate / from_rate) + 0.5))
+
+
 def _played(speech: Shelf, part: Stretch) -> Array:
     x, rate = speech.take(part.row, part.start, part.n), speech.sample_rate
     return x if part.speed == 1 else io.resample(x, round(rate * part.speed), rate)

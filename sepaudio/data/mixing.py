@@ -14,11 +14,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import io
 from . import manifest
 from .augment import Array, Random, rms, simulated_response
 from .manifest import Recording
-from .mixdown import Bed, Drawn, Stretch, mixdown
+from .mixdown import Bed, Drawn, Stretch, lasts, mixdown
 from .render import Example
 from .shelf import TRIES, Shelf
 
@@ -281,7 +280,7 @@ class Mixer:
 
     def _played(self, which: int, start: int, n: int, speed: float) -> Stretch:
         rate = self.cfg.sample_rate
-        heard = n if speed == 1 else io.resampled(n, round(rate * speed), rate)
+        heard = n if speed == 1 else lasts(n, round(rate * speed), rate)
         return Stretch(which, start, n, speed, heard)
 
     def _bed(self, kind: str, n: int, random: Random) -> Bed:
