@@ -132,9 +132,8 @@ def draw(path: str | Path, net: Any, seen: Seen, *, maps: bool = False) -> None:
         n_bands + maps, 1, sharex=True, height_ratios=[2] * n_bands + [1] * maps, squeeze=False
     )[:, 0]
     if maps:
-        evidence, stride = _against_mean(net, seen), net.backbone.stride
-        rows = _edges(len(evidence), stride * high / bands.shape[1])
-        columns = _edges(evidence.shape[1], stride * seconds / bands.shape[2])
+        evidence = _resized(_against_mean(net, seen), bands.shape[1:], net.backbone.stride)
+        most = max(float(np.abs(evidence).max()), 1e-9)
     low, top = np.quantile(bands, [0.02, 1.0])
     for i, (ax, band) in enumerate(zip(axes[:n_bands], bands[::-1], strict=True)):
         first = (n_bands - 1 - i) * high
@@ -145,10 +144,14 @@ def draw(path: str | Path, net: Any, seen: Seen, *, maps: bool = False) -> None:
         )  # fmt: skip
         ax.set(ylabel=f"band {n_bands - i} [kHz]")
         if maps:
-            laid = _lay(ax, evidence, first + rows, columns)
+            laid = ax.imshow(
+                evidence, origin="lower", aspect="auto", cmap="RdBu_r", vmin=-most, vmax=most,
+                alpha=0.5, extent=image.get_extent(),
+            )  # fmt: skip
     if maps:
         figure.colorbar(laid, ax=list(axes[:n_bands]), label=f"speaks for {seen.label}")
-        axes[-1].stairs(evidence.mean(axis=0), columns, fill=True, color="#d55e00")
+        at = (np.arange(evidence.shape[1]) + 0.5) * seconds / evidence.shape[1]
+        axes[-1].fill_between(at, evidence.mean(axis=0), color="#d55e00")
         axes[-1].axhline(0, color="0.4", linewidth=1)
         axes[-1].set(ylabel="mean")
     else:
@@ -166,17 +169,8 @@ def _against_mean(net: Any, seen: Seen) -> Floats:
     return np.asarray(found[list(net.labels).index(seen.label)] - found.mean(axis=0))
 
 
-def _edges(points: int, stride: float) -> Floats:
-    """Where the points of a map begin and end, which lie a stride apart from 0 on."""
-    return np.asarray((np.arange(points + 1) - 0.5) * stride)
-
-
-def _lay(ax: Any, evidence: Floats, rows: Floats, columns: Floats) -> Any:
-    """Lay a map over a band, between edges in kHz and seconds; the band's limits stay."""
-    most, limits = max(float(np.abs(evidence).max()), 1e-9), ax.axis()
-    laid = ax.imshow(
-        evidence, origin="lower", aspect="auto", cmap="RdBu_r", vmin=-most, vmax=most, alpha=0.5,
-        interpolation="bicubic", extent=(columns[0], columns[-1], rows[0], rows[-1]),
-    )  # fmt: skip
-    ax.axis(limits)
-    return laid
+def _resized(found: Floats, shape: tuple[int, ...], stride: int) -> Floats:
+    """A map [F', L'] in a picture's size [F, L]; its points lie a stride apart, from 0 on."""
+    rows, columns = (np.arange(n) / stride for n in shape)
+    wide = np.stack([np.interp(columns, np.arange(found.shape[1]), row) for row in found])
+    return np.stack([np.interp(rows, np.arange(len(wide)), column) for column in wide.T], axis=1)
