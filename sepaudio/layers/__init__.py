@@ -22,6 +22,7 @@ from .norm import (
 from .pool import POOLS, mask_time, pool_time
 from .residual import Bottleneck
 from .separable import SeparableConv1d, SeparableConv2d, SpatialSeparableConv2d
+from .shuffle import ChannelShuffle, GroupShuffleUnit, SplitShuffleUnit, channel_shuffle
 from .tcn import SHARING, TCN, Place, TCNCfg, plan
 from .unit import ORDERS, ConvUnit
 
@@ -38,11 +39,13 @@ __all__ = [
     "TCN",
     "Bottleneck",
     "ChannelNorm",
+    "ChannelShuffle",
     "ConvUnit",
     "CumulativeNorm",
     "FixedNorm",
     "GatedConv1d",
     "GlobalNorm",
+    "GroupShuffleUnit",
     "InvertedResidual",
     "MaskedBatchNorm",
     "PictureChannelNorm",
@@ -52,12 +55,14 @@ __all__ = [
     "SeparableConv1d",
     "SeparableConv2d",
     "SpatialSeparableConv2d",
+    "SplitShuffleUnit",
     "SqueezeExcite",
     "Statistics",
     "Subspace",
     "TCNCfg",
     "TimeConv",
     "activation",
+    "channel_shuffle",
     "condition",
     "gate",
     "mask_time",
