@@ -69,6 +69,11 @@ class GroupShuffleUnit(nn.Module):
                 f"out_channels={out_channels} with stride=1: expected the {in_channels} that come "
                 "in, which are added"
             )
+        if stride > 1 and out_channels <= in_channels:
+            raise ValueError(
+                f"out_channels={out_channels} with stride={stride}: expected more than the "
+                f"{in_channels} that come in, which stand beside the result"
+            )
         inner = out_channels // 4
         made = out_channels if stride == 1 else out_channels - in_channels
         first = groups if first_groups is None else first_groups
