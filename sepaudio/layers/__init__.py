@@ -20,6 +20,7 @@ from .norm import (
     picture_norm,
 )
 from .pool import POOLS, mask_time, pool_time
+from .pyramid import PreActBottleneck, PyramidConv
 from .residual import Bottleneck
 from .separable import SeparableConv1d, SeparableConv2d, SpatialSeparableConv2d
 from .shuffle import ChannelShuffle, GroupShuffleUnit, SplitShuffleUnit, channel_shuffle
@@ -52,6 +53,8 @@ __all__ = [
     "PictureConv",
     "Place",
     "PoolAttention2d",
+    "PreActBottleneck",
+    "PyramidConv",
     "SeparableConv1d",
     "SeparableConv2d",
     "SpatialSeparableConv2d",
