@@ -4,6 +4,7 @@ from .activation import ACTIVATIONS, MASKS, activation, masks_of
 from .attention import PoolAttention2d
 from .condition import CONDITIONS, condition
 from .conv import PictureConv, TimeConv, tensorflow_pad
+from .dynamic import DynamicConv, DynamicFilter, position_conv, sample_conv
 from .gated import GatedConv1d, gate
 from .gmm import GMM, Statistics, Subspace, scatter, statistics
 from .inverted import InvertedResidual, SqueezeExcite
@@ -43,6 +44,8 @@ __all__ = [
     "ChannelShuffle",
     "ConvUnit",
     "CumulativeNorm",
+    "DynamicConv",
+    "DynamicFilter",
     "FixedNorm",
     "GatedConv1d",
     "GlobalNorm",
@@ -74,6 +77,8 @@ __all__ = [
     "picture_norm",
     "plan",
     "pool_time",
+    "position_conv",
+    "sample_conv",
     "scatter",
     "statistics",
     "tensorflow_pad",
