@@ -1,15 +1,14 @@
 """Every registered backbone: shapes, gradients, scaling; sizes and costs of the real ones."""
 
-import re
 from dataclasses import dataclass
 
 import laws
 import pytest
 import torch
-from sizes import macs, meta, parameters
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
-from sepaudio.backbones import backbone, names, scaled
+from sepaudio.backbones import backbone, build, config, names, scaled
 from sepaudio.backbones.network import Network
 from sepaudio.backbones.table import deep, divisible, wide
 from sepaudio.layers import MaskedBatchNorm, PictureConv, SqueezeExcite
@@ -19,12 +18,22 @@ SMALL = 1_000_000  # parameters at an eighth of the width up to which laws run i
 NAMES = names()
 
 
-LARGER = re.compile("efficientnet_b[1-8]")  # the same network with more of it
-NARROW = [
-    name
-    for name in NAMES
-    if not LARGER.fullmatch(name) and parameters(meta(name, 3, 0.125)) <= SMALL
-]
+def meta(name, *args, **kwargs):
+    with torch.device("meta"):
+        return backbone(name, *args, **kwargs).eval()
+
+
+def macs(net, *shape):
+    with FlopCounterMode(display=False) as counter:
+        net(torch.empty(1, *shape, device="meta"))
+    return counter.get_total_flops() // 2
+
+
+def parameters(net):
+    return sum(p.numel() for p in net.parameters())
+
+
+NARROW = [name for name in NAMES if parameters(meta(name, 3, 0.125)) <= SMALL]
 
 
 def small(name, in_channels=3, dtype=torch.float64, **more):
@@ -49,12 +58,11 @@ def test_an_unknown_backbone_is_refused():
 def test_shapes_of_every_backbone_at_a_size_that_is_not_square(name):
     net = meta(name, n_classes=7)
     x = torch.empty(2, 3, 128, 256, device="meta")
-    y = net.features(x)
-    high, wide = y.shape[2:]
-    assert y.shape[:2] == (2, net.out_channels)
+    high, wide = net.features(x).shape[2:]
+    assert net.features(x).shape[:2] == (2, net.out_channels)
     assert 1 <= high <= 128 // net.stride + 1
     assert high < wide <= 256 // net.stride + 1
-    assert net.head(y).shape == (2, 7)
+    assert net(x).shape == (2, 7)
     for part, channels in zip((net.stem, *net.stages), net.stage_channels, strict=True):
         x = part(x)
         assert x.shape[1] == channels
@@ -118,6 +126,17 @@ def test_scaling_reaches_every_marked_value_and_no_other():
 def test_widths_are_multiples_of_eight_and_not_far_below(channels, expected):
     assert divisible(channels) == expected
     assert expected >= 0.9 * channels
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v1", "resnet50"])
+def test_compound_scaling_costs_what_it_says(name):
+    cfg, (depth, width, resolution) = config(name), (1.4, 1.2, 1.3)
+    with torch.device("meta"):
+        plain, grown = build(cfg).eval(), build(scaled(cfg, width=width, depth=depth)).eval()
+    ratio = macs(grown, 3, 288, 288) / macs(plain, 3, 224, 224)
+    # whole blocks and multiples of eight; a stem has one depth
+    assert ratio == pytest.approx(depth * width**2 * (288 / 224) ** 2, rel=0.2)
+    assert resolution == pytest.approx(288 / 224, abs=0.02)
 
 
 @pytest.mark.parametrize(

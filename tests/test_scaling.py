@@ -19,15 +19,6 @@ def test_the_papers_rates_double_the_cost_nearly():
 COMPOUND = Rates(depth=1.4, width=1.2, resolution=1.3)
 
 
-@pytest.mark.parametrize("name", ["mobilenet_v1", "resnet50"])
-def test_the_papers_factors_for_other_networks_cost_what_they_say(name):
-    cfg, size = config(name), (224, 224)
-    found = scaling.grown(cfg, size, 1.0, COMPOUND)
-    # whole blocks, multiples of eight, and sizes rounded up at every stride; the stem has one depth
-    assert found.macs / scaling.macs(cfg, size) == pytest.approx(COMPOUND.cost, rel=0.3)
-    assert found.size == (291, 291)
-
-
 def test_mobilenet_grows_to_the_published_cost():
     found = scaling.grown(config("mobilenet_v1"), (224, 224), 1.0, COMPOUND)
     assert found.macs / 1e9 == pytest.approx(2.3, rel=0.1)
