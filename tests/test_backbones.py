@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from sepaudio.backbones import backbone, build, config, names, scaled
 from sepaudio.backbones.network import Network
 from sepaudio.backbones.table import deep, divisible, wide
-from sepaudio.layers import MaskedBatchNorm, PictureConv
+from sepaudio.layers import MaskedBatchNorm, PictureConv, SqueezeExcite
 from sepaudio.models.spectrogram import SpectrogramCfg, SpectrogramClassifier
 
 SMALL = 1_000_000  # parameters at an eighth of the width up to which laws run in full
@@ -43,6 +43,9 @@ def small(name, in_channels=3, dtype=torch.float64, **more):
         for value in net.state_dict().values():
             if value.is_floating_point() and value.ndim == 1:
                 value.add_(0.2 * torch.rand_like(value) - 0.1)
+        for module in net.modules():  # of two or three inner channels, all may start dead
+            if isinstance(module, SqueezeExcite):
+                module.squeeze.bias.fill_(1.0)
     return net
 
 

@@ -4,6 +4,7 @@ from .activation import ACTIVATIONS, MASKS, activation, masks_of
 from .attention import PoolAttention2d
 from .condition import CONDITIONS, condition
 from .conv import PictureConv, TimeConv, tensorflow_pad
+from .dynamic import DynamicConv, DynamicFilter, position_conv, sample_conv
 from .gated import GatedConv1d, gate
 from .gmm import GMM, Statistics, Subspace, scatter, statistics
 from .inverted import InvertedResidual, SqueezeExcite
@@ -20,8 +21,10 @@ from .norm import (
     picture_norm,
 )
 from .pool import POOLS, mask_time, pool_time
+from .pyramid import PreActBottleneck, PyramidConv
 from .residual import Bottleneck
 from .separable import SeparableConv1d, SeparableConv2d, SpatialSeparableConv2d
+from .shuffle import ChannelShuffle, GroupShuffleUnit, SplitShuffleUnit, channel_shuffle
 from .tcn import SHARING, TCN, Place, TCNCfg, plan
 from .unit import ORDERS, ConvUnit
 
@@ -38,26 +41,34 @@ __all__ = [
     "TCN",
     "Bottleneck",
     "ChannelNorm",
+    "ChannelShuffle",
     "ConvUnit",
     "CumulativeNorm",
+    "DynamicConv",
+    "DynamicFilter",
     "FixedNorm",
     "GatedConv1d",
     "GlobalNorm",
+    "GroupShuffleUnit",
     "InvertedResidual",
     "MaskedBatchNorm",
     "PictureChannelNorm",
     "PictureConv",
     "Place",
     "PoolAttention2d",
+    "PreActBottleneck",
+    "PyramidConv",
     "SeparableConv1d",
     "SeparableConv2d",
     "SpatialSeparableConv2d",
+    "SplitShuffleUnit",
     "SqueezeExcite",
     "Statistics",
     "Subspace",
     "TCNCfg",
     "TimeConv",
     "activation",
+    "channel_shuffle",
     "condition",
     "gate",
     "mask_time",
@@ -66,6 +77,8 @@ __all__ = [
     "picture_norm",
     "plan",
     "pool_time",
+    "position_conv",
+    "sample_conv",
     "scatter",
     "statistics",
     "tensorflow_pad",

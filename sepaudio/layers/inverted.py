@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from .activation import activation
 from .conv import PictureConv
 from .norm import MaskedBatchNorm
+from .shuffle import ChannelShuffle
 
 
 class SqueezeExcite(nn.Module):
@@ -50,6 +51,11 @@ class InvertedResidual(nn.Module):
         act: name of the activation; "relu6" is MobileNet v2.
         squeeze: inner channels of the squeeze-and-excitation; 0 for none.
         gate: its gate.
+        squeeze_act: activation inside it.
+        groups: of both 1x1 convolutions, shuffled after the first, as FBNet has them.
+        always: a first 1x1 even where it does not widen, as FBNet has it.
+        eps: of the norms.
+        padding: see `PictureConv`.
     """
 
     def __init__(
@@ -63,22 +69,32 @@ class InvertedResidual(nn.Module):
         act: str = "relu6",
         squeeze: int = 0,
         gate: str = "hard_sigmoid",
+        squeeze_act: str = "relu",
+        groups: int = 1,
+        always: bool = False,
+        eps: float = 1e-5,
+        padding: str = "same",
     ):
         super().__init__()
         self.adds = stride == 1 and in_channels == out_channels
         self.expand: nn.Module = nn.Identity()
-        if hidden != in_channels:
+        if hidden != in_channels or always:
             self.expand = nn.Sequential(
-                nn.Conv2d(in_channels, hidden, 1, bias=False),
-                MaskedBatchNorm(hidden),
+                nn.Conv2d(in_channels, hidden, 1, groups=groups, bias=False),
+                MaskedBatchNorm(hidden, eps),
                 activation(act),
+                *([ChannelShuffle(groups)] if groups > 1 else []),
             )
-        self.depthwise = PictureConv(hidden, hidden, kernel_size, stride, groups=hidden, bias=False)
-        self.depthwise_norm = MaskedBatchNorm(hidden)
+        self.depthwise = PictureConv(
+            hidden, hidden, kernel_size, stride, groups=hidden, bias=False, padding=padding
+        )
+        self.depthwise_norm = MaskedBatchNorm(hidden, eps)
         self.act = activation(act)
-        self.excitation = SqueezeExcite(hidden, squeeze, gate=gate) if squeeze else None
-        self.project = nn.Conv2d(hidden, out_channels, 1, bias=False)
-        self.project_norm = MaskedBatchNorm(out_channels)
+        self.excitation = (
+            SqueezeExcite(hidden, squeeze, squeeze_act, gate=gate) if squeeze else None
+        )
+        self.project = nn.Conv2d(hidden, out_channels, 1, groups=groups, bias=False)
+        self.project_norm = MaskedBatchNorm(out_channels, eps)
 
     def forward(self, x: Tensor) -> Tensor:
         """x [B, C, F, L] -> [B, C', F', L']."""
