@@ -3,7 +3,7 @@
 from .activation import ACTIVATIONS, MASKS, activation, masks_of
 from .attention import PoolAttention2d
 from .condition import CONDITIONS, condition
-from .conv import PictureConv, TimeConv, tensorflow_pad
+from .conv import PictureConv, TimeConv, convolve, tensorflow_pad
 from .gated import GatedConv1d, gate
 from .gmm import GMM, Statistics, Subspace, scatter, statistics
 from .inverted import InvertedResidual, SqueezeExcite
@@ -20,7 +20,9 @@ from .norm import (
     picture_norm,
 )
 from .pool import POOLS, mask_time, pool_time
-from .residual import Bottleneck
+from .regularise import DropPath, LayerScale, drop_rates
+from .residual import ORDERINGS, Conv, PadShortcut, Residual, Summed, basic, bottleneck, residual
+from .scaled import GAINS, Scale, ScaledConv
 from .separable import SeparableConv1d, SeparableConv2d, SpatialSeparableConv2d
 from .tcn import SHARING, TCN, Place, TCNCfg, plan
 from .unit import ORDERS, ConvUnit
@@ -28,37 +30,50 @@ from .unit import ORDERS, ConvUnit
 __all__ = [
     "ACTIVATIONS",
     "CONDITIONS",
+    "GAINS",
     "GMM",
     "MASKS",
     "NORMS",
+    "ORDERINGS",
     "ORDERS",
     "PICTURE_NORMS",
     "POOLS",
     "SHARING",
     "TCN",
-    "Bottleneck",
     "ChannelNorm",
+    "Conv",
     "ConvUnit",
     "CumulativeNorm",
+    "DropPath",
     "FixedNorm",
     "GatedConv1d",
     "GlobalNorm",
     "InvertedResidual",
+    "LayerScale",
     "MaskedBatchNorm",
+    "PadShortcut",
     "PictureChannelNorm",
     "PictureConv",
     "Place",
     "PoolAttention2d",
+    "Residual",
+    "Scale",
+    "ScaledConv",
     "SeparableConv1d",
     "SeparableConv2d",
     "SpatialSeparableConv2d",
     "SqueezeExcite",
     "Statistics",
     "Subspace",
+    "Summed",
     "TCNCfg",
     "TimeConv",
     "activation",
+    "basic",
+    "bottleneck",
     "condition",
+    "convolve",
+    "drop_rates",
     "gate",
     "mask_time",
     "masks_of",
@@ -66,6 +81,7 @@ __all__ = [
     "picture_norm",
     "plan",
     "pool_time",
+    "residual",
     "scatter",
     "statistics",
     "tensorflow_pad",
