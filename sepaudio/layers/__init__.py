@@ -22,6 +22,7 @@ from .norm import (
 from .pool import POOLS, mask_time, pool_time
 from .regularise import DropPath, LayerScale, drop_rates
 from .residual import ORDERINGS, Conv, PadShortcut, Residual, Summed, basic, bottleneck, residual
+from .reversible import Reversible
 from .scaled import GAINS, Scale, ScaledConv
 from .separable import SeparableConv1d, SeparableConv2d, SpatialSeparableConv2d
 from .tcn import SHARING, TCN, Place, TCNCfg, plan
@@ -57,6 +58,7 @@ __all__ = [
     "Place",
     "PoolAttention2d",
     "Residual",
+    "Reversible",
     "Scale",
     "ScaledConv",
     "SeparableConv1d",

@@ -1,10 +1,13 @@
 """NF-ResNet, NFNet and adaptive gradient clipping against timm."""
 
+import laws
 import ports
 import pytest
+from torch import nn
 
 from sepaudio import doors
 from sepaudio.backbones.nfnet import stages
+from sepaudio.training.clip import adaptive_clip
 
 pytestmark = pytest.mark.oracle
 PARTS = ("skipinit_gain", "downsample")
@@ -47,6 +50,19 @@ def test_a_narrow_nfnet(published, size):
         skip_init=published,
         padding="tensorflow" if published else "same",
     )
+
+
+@pytest.mark.parametrize("size", [1e-4, 1.0])
+def test_adaptive_clipping(size):
+    ours, theirs = (
+        [nn.Parameter(laws.noise(*s)) for s in ((5, 4, 3, 3), (6, 7), (4,))] for _ in "ab"
+    )
+    for parameter in (*ours, *theirs):
+        parameter.grad = size * laws.noise(*parameter.shape, seed=2)
+    adaptive_clip(ours, 0.02)
+    doors.timm().utils.agc.adaptive_clip_grad(theirs, 0.02)
+    for a, b in zip(ours, theirs, strict=True):
+        laws.close(a.grad, b.grad, 1e-14)
 
 
 @pytest.mark.slow
