@@ -8,6 +8,7 @@ Sources: He et al. 2015 (1512.03385), tables 1 and 6; He et al. 2016 (1603.05027
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from ..layers import (
     ORDERINGS,
     ConvUnit,
     DropPath,
+    PictureConv,
     SqueezeExcite,
     basic,
     bottleneck,
@@ -128,6 +130,13 @@ V2: dict[str, Any] = {"ordering": "full pre-activation"}
 )
 def resnet(cfg: ResNetCfg, in_channels: int, n_classes: int) -> Network:
     """Picture -> features [B, 2048, F / 32, L / 32], or [B, 64, F / 4, L / 4] for small ones."""
+    return resnet_of(cfg, in_channels, n_classes, PictureConv)
+
+
+def resnet_of(
+    cfg: ResNetCfg, in_channels: int, n_classes: int, conv: Callable[..., nn.Module]
+) -> Network:
+    """The same of other convolutions: `conv` makes those of the branches."""
     before = ORDERINGS[cfg.ordering][0]
     norm, act = ("none", "none") if "norm" in before else ("batch", "relu")
     kernel, stride = (3, 1) if cfg.small else (7, 2)
@@ -157,6 +166,7 @@ def resnet(cfg: ResNetCfg, in_channels: int, n_classes: int) -> Network:
                     dropout=cfg.dropout,
                     drop=drop,
                     branches=cfg.branches,
+                    conv=conv,
                 )
             )
         made.append(blocks)

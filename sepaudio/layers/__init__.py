@@ -6,6 +6,7 @@ from .condition import CONDITIONS, condition
 from .conv import PictureConv, TimeConv, convolve, tensorflow_pad
 from .gated import GatedConv1d, gate
 from .gmm import GMM, Statistics, Subspace, scatter, statistics
+from .hyper import HyperConv, KernelGenerator
 from .inverted import InvertedResidual, SqueezeExcite
 from .norm import (
     NORMS,
@@ -19,6 +20,7 @@ from .norm import (
     norm,
     picture_norm,
 )
+from .partial import CrossStage
 from .pool import POOLS, mask_time, pool_time
 from .regularise import DropPath, LayerScale, drop_rates
 from .residual import ORDERINGS, Conv, PadShortcut, Residual, Summed, basic, bottleneck, residual
@@ -44,12 +46,15 @@ __all__ = [
     "ChannelNorm",
     "Conv",
     "ConvUnit",
+    "CrossStage",
     "CumulativeNorm",
     "DropPath",
     "FixedNorm",
     "GatedConv1d",
     "GlobalNorm",
+    "HyperConv",
     "InvertedResidual",
+    "KernelGenerator",
     "LayerScale",
     "MaskedBatchNorm",
     "PadShortcut",
