@@ -30,7 +30,7 @@ def perturbed(net, seed=1):
             if not value.is_floating_point():
                 continue
             drawn = torch.rand(value.shape, generator=generator, dtype=torch.float64).to(value)
-            if value.ndim > 1:
+            if value.squeeze().ndim > 1:  # a gain may be [C, 1, 1, 1]
                 value.add_(0.5 * value.std() * (drawn - 0.5))
             elif name.endswith(("bias", "running_mean")):
                 value.copy_(0.2 * (drawn - 0.5))

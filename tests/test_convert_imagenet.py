@@ -26,8 +26,8 @@ def test_every_tensor_finds_its_place_and_the_classifier_is_left_out(published):
     with torch.device("meta"):
         assert shapes(state) == shapes(backbone("resnet50").state_dict())
     assert state["stem.unit.norm.bias"] is published["bn1.bias"]
-    assert state["stages.3.2.spatial.weight"] is published["layer4.2.conv2.weight"]
-    assert state["stages.1.0.shortcut.0.weight"] is published["layer2.0.downsample.0.weight"]
+    assert state["stages.3.2.branch.1.conv.weight"] is published["layer4.2.conv2.weight"]
+    assert state["stages.1.0.shortcut.conv.weight"] is published["layer2.0.downsample.0.weight"]
 
 
 def test_old_files_have_no_counters(published):

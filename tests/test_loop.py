@@ -37,6 +37,19 @@ def test_parts_of_a_batch_add_up_to_it(tmp_path):
         assert (x - y).abs().max() < 1e-3 * x.abs().max() + 1e-5
 
 
+def test_filters_are_clipped_before_the_whole_and_the_head_is_not(tmp_path, monkeypatch):
+    clipped = []
+
+    def spy(parameters, ratio):
+        clipped.append((sum(p.numel() for p in parameters), ratio))
+
+    monkeypatch.setattr(loop, "adaptive_clip", spy)
+    model = fit(tmp_path, replace(CFG, steps=2, clip_ratio=0.02))
+    trunk = sum(p.numel() for n, p in model.named_parameters() if not n.startswith("head"))
+    assert clipped == [(trunk, 0.02)] * 2
+    assert trunk < sum(p.numel() for p in model.parameters())
+
+
 def test_workers_change_nothing(tmp_path):
     assert same(fit(tmp_path / "0"), fit(tmp_path / "2", workers=2))
 

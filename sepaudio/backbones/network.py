@@ -72,6 +72,7 @@ class LinearHead(nn.Module):
         n_classes: K.
         dropout: share of the means that training leaves out.
         before: what the features pass first, such as a norm and an activation.
+        after: what the means [B, D, 1, 1] pass, such as a norm.
     """
 
     def __init__(
@@ -80,15 +81,18 @@ class LinearHead(nn.Module):
         n_classes: int,
         dropout: float = 0.0,
         before: nn.Module | None = None,
+        after: nn.Module | None = None,
     ):
         super().__init__()
         self.before = nn.Identity() if before is None else before
+        self.after = nn.Identity() if after is None else after
         self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(channels, n_classes)
 
     def forward(self, features: Tensor) -> Tensor:
         """features [B, D, F, L] -> logits [B, K]."""
-        y: Tensor = self.linear(self.dropout(self.before(features).mean(dim=(2, 3))))
+        means = self.after(self.before(features).mean(dim=(2, 3), keepdim=True))
+        y: Tensor = self.linear(self.dropout(means.flatten(1)))
         return y
 
 

@@ -11,21 +11,17 @@ from .names import renamed
 
 STEM = {"stem.unit.conv": "conv1", "stem.unit.norm": "bn1"}
 BLOCK = {
-    "reduce": "conv1",
-    "reduce_norm": "bn1",
-    "spatial": "conv2",
-    "spatial_norm": "bn2",
-    "expand": "conv3",
-    "expand_norm": "bn3",
-    "shortcut.0": "downsample.0",
-    "shortcut.1": "downsample.1",
+    **{f"branch.{n}.conv": f"conv{n + 1}" for n in range(3)},
+    **{f"branch.{n}.norm": f"bn{n + 1}" for n in range(3)},
+    "shortcut.conv": "downsample.0",
+    "shortcut.norm": "downsample.1",
 }
 
 
 def published_name(name: str) -> str:
     """Published name of a tensor of our ResNet.
 
-    >>> published_name("stages.1.0.shortcut.1.weight")
+    >>> published_name("stages.1.0.shortcut.norm.weight")
     'layer2.0.downsample.1.weight'
     """
     place, _, leaf = name.rpartition(".")

@@ -3,10 +3,11 @@
 from .activation import ACTIVATIONS, MASKS, activation, masks_of
 from .attention import PoolAttention2d
 from .condition import CONDITIONS, condition
-from .conv import PictureConv, TimeConv, tensorflow_pad
+from .conv import PictureConv, TimeConv, convolve, tensorflow_pad
 from .dynamic import DynamicConv, DynamicFilter, position_conv, sample_conv
 from .gated import GatedConv1d, gate
 from .gmm import GMM, Statistics, Subspace, scatter, statistics
+from .hyper import HyperConv, KernelGenerator
 from .inverted import InvertedResidual, SqueezeExcite
 from .norm import (
     NORMS,
@@ -20,9 +21,13 @@ from .norm import (
     norm,
     picture_norm,
 )
+from .partial import CrossStage
 from .pool import POOLS, mask_time, pool_time
 from .pyramid import PreActBottleneck, PyramidConv
-from .residual import Bottleneck
+from .regularise import DropPath, LayerScale, drop_rates
+from .residual import ORDERINGS, Conv, PadShortcut, Residual, Summed, basic, bottleneck, residual
+from .reversible import Reversible
+from .scaled import GAINS, Scale, ScaledConv
 from .separable import SeparableConv1d, SeparableConv2d, SpatialSeparableConv2d
 from .shuffle import ChannelShuffle, GroupShuffleUnit, SplitShuffleUnit, channel_shuffle
 from .tcn import SHARING, TCN, Place, TCNCfg, plan
@@ -31,33 +36,45 @@ from .unit import ORDERS, ConvUnit
 __all__ = [
     "ACTIVATIONS",
     "CONDITIONS",
+    "GAINS",
     "GMM",
     "MASKS",
     "NORMS",
+    "ORDERINGS",
     "ORDERS",
     "PICTURE_NORMS",
     "POOLS",
     "SHARING",
     "TCN",
-    "Bottleneck",
     "ChannelNorm",
     "ChannelShuffle",
+    "Conv",
     "ConvUnit",
+    "CrossStage",
     "CumulativeNorm",
+    "DropPath",
     "DynamicConv",
     "DynamicFilter",
     "FixedNorm",
     "GatedConv1d",
     "GlobalNorm",
     "GroupShuffleUnit",
+    "HyperConv",
     "InvertedResidual",
+    "KernelGenerator",
+    "LayerScale",
     "MaskedBatchNorm",
+    "PadShortcut",
     "PictureChannelNorm",
     "PictureConv",
     "Place",
     "PoolAttention2d",
     "PreActBottleneck",
     "PyramidConv",
+    "Residual",
+    "Reversible",
+    "Scale",
+    "ScaledConv",
     "SeparableConv1d",
     "SeparableConv2d",
     "SpatialSeparableConv2d",
@@ -65,11 +82,16 @@ __all__ = [
     "SqueezeExcite",
     "Statistics",
     "Subspace",
+    "Summed",
     "TCNCfg",
     "TimeConv",
     "activation",
+    "basic",
+    "bottleneck",
     "channel_shuffle",
     "condition",
+    "convolve",
+    "drop_rates",
     "gate",
     "mask_time",
     "masks_of",
@@ -78,6 +100,7 @@ __all__ = [
     "plan",
     "pool_time",
     "position_conv",
+    "residual",
     "sample_conv",
     "scatter",
     "statistics",

@@ -112,33 +112,37 @@ class PictureConv(nn.Module):
                 f"stride={self.stride}: a stream needs a time stride of 1; classify whole windows"
             )
         dilation = (dilation, dilation) if isinstance(dilation, int) else dilation
-        high, wide = ((k - 1) * d for k, d in zip(self.weight.shape[2:], dilation, strict=True))
+        padding = self.padding
         if self.causal:
-            x = context.left(x, wide)
-            x = F.pad(x, (0, 0, high // 2, high - high // 2))
-        elif self.padding == "valid":
-            pass
-        elif self.padding == "tensorflow":
-            x = tensorflow_pad(x, (high + 1, wide + 1), self.stride)
-        elif high % 2 == 0 and wide % 2 == 0:  # no copy of the picture just to pad it
-            return F.conv2d(
-                x,
-                self.weight,
-                self.bias,
-                stride=self.stride,
-                padding=(high // 2, wide // 2),
-                dilation=dilation,
-                groups=self.groups,
-            )
-        else:
-            x = F.pad(x, (wide // 2, wide - wide // 2, high // 2, high - high // 2))
-        if x.shape[-1] <= wide:
-            return x.new_zeros(
-                len(x), len(self.weight), -(-(x.shape[2] - high) // self.stride[0]), 0
-            )
-        return F.conv2d(
-            x, self.weight, self.bias, stride=self.stride, dilation=dilation, groups=self.groups
+            high, wide = ((k - 1) * d for k, d in zip(self.weight.shape[2:], dilation, strict=True))
+            x = F.pad(context.left(x, wide), (0, 0, high // 2, high - high // 2))
+            padding = "valid"
+        return convolve(x, self.weight, self.bias, self.stride, dilation, self.groups, padding)
+
+
+def convolve(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: tuple[int, int] = (1, 1),
+    dilation: tuple[int, int] = (1, 1),
+    groups: int = 1,
+    padding: str = "same",
+) -> Tensor:
+    """x [B, C, F, L], weight [C', C / groups, k, k'] -> [B, C', F', L'], as in `PictureConv`."""
+    high, wide = ((k - 1) * d for k, d in zip(weight.shape[2:], dilation, strict=True))
+    around = (0, 0)
+    if padding == "tensorflow":
+        x = tensorflow_pad(x, (high + 1, wide + 1), stride)
+    elif padding == "same" and high % 2 == 0 and wide % 2 == 0:
+        around = (high // 2, wide // 2)  # no copy of the picture just to pad it
+    elif padding == "same":
+        x = F.pad(x, (wide // 2, wide - wide // 2, high // 2, high - high // 2))
+    if x.shape[-1] + 2 * around[1] <= wide:
+        return x.new_zeros(
+            len(x), len(weight), -(-(x.shape[2] + 2 * around[0] - high) // stride[0]), 0
         )
+    return F.conv2d(x, weight, bias, stride, around, dilation, groups)
 
 
 def tensorflow_pad(

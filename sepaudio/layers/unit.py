@@ -28,6 +28,7 @@ class ConvUnit(nn.Module):
         bias: of the convolution; by default where no norm follows it.
         eps: of the norm.
         padding: see `PictureConv`.
+        conv: makes the convolution, called as PictureConv.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class ConvUnit(nn.Module):
         bias: bool | None = None,
         eps: float = 1e-5,
         padding: str = "same",
+        conv: Callable[..., nn.Module] = PictureConv,
     ):
         super().__init__()
         if order not in ORDERS:
@@ -52,8 +54,8 @@ class ConvUnit(nn.Module):
         if bias is None:
             bias = norm == "none" or order == "norm act conv"
 
-        def conv() -> PictureConv:
-            return PictureConv(
+        def convolution() -> nn.Module:
+            return conv(
                 in_channels,
                 out_channels,
                 kernel_size,
@@ -65,7 +67,7 @@ class ConvUnit(nn.Module):
 
         normed = in_channels if steps[0] == "norm" else out_channels
         parts: dict[str, Callable[[], nn.Module]] = {
-            "conv": conv,
+            "conv": convolution,
             "norm": lambda: picture_norm(norm, normed, eps),
         }
         for step in steps:  # modules lie in the order in which they play, as files have them

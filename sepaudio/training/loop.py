@@ -28,6 +28,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from .. import doors, registry
 from ..files import atomic_text
+from .clip import adaptive_clip
 from .optim import OptimCfg, factor
 from .start import freeze
 from .survey import tell_pace
@@ -149,6 +150,19 @@ class Task(pl.LightningModule):  # type: ignore[misc,name-defined]
             optimizer, lambda step: factor(cfg, step) * self.factor
         )
         return [optimizer], [{"scheduler": schedule, "interval": "step"}]
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Filter by filter where that is asked, but not in the head; then all together."""
+        if self.cfg.clip_ratio:
+            named = self.model.named_parameters()
+            trunk = (p for name, p in named if name.split(".")[0] != "head")
+            adaptive_clip(trunk, self.cfg.clip_ratio)
+        self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Average the weights, count the step, judge, and only then save: all or none."""

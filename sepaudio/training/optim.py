@@ -19,6 +19,7 @@ class OptimCfg:
         warmup: [steps]
         weight_decay: of weights, not of biases and norms.
         clip_norm: largest gradient norm.
+        clip_ratio: largest norm of a filter's gradient, as a share of the filter's; 0 for any.
         label_smoothing: share of the label spread over all classes.
         ema: decay per step of the averaged weights that are kept.
         lengths: clip lengths drawn for each batch [s].
@@ -44,6 +45,7 @@ class OptimCfg:
     warmup: int = 200
     weight_decay: float = 1e-3
     clip_norm: float = 1.0
+    clip_ratio: float = 0.0
     label_smoothing: float = 0.05
     ema: float = 0.998
     lengths: tuple[float, ...] = (0.5, 1.0, 2.0)
@@ -64,6 +66,8 @@ class OptimCfg:
         for name in ("steps", "batch", "patience", "keep_best", "accumulate", "threads"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}: expected at least 1")
+        if self.clip_ratio < 0:
+            raise ValueError(f"clip_ratio={self.clip_ratio}: expected 0 or more, such as 0.01")
         if self.optimizer not in ("adamw", "adam"):
             raise ValueError(f"optimizer={self.optimizer!r}: expected one of adamw, adam")
         if self.schedule not in ("cosine", "plateau", "esresnet"):
