@@ -12,7 +12,7 @@ from ..registry import changed, unknown
 from .network import Network
 
 Build = Callable[[Any, int, int], Network]  # cfg, in_channels, n_classes -> network
-OURS = ("network", "table")  # modules of this room that are no family
+OURS = ("graph", "heads", "network", "table")  # modules of this room that are no family
 
 _build_of: dict[type, Build] = {}
 _cfg_of: dict[str, Any] = {}

@@ -2,6 +2,7 @@
 
 from .activation import ACTIVATIONS, MASKS, activation, masks_of
 from .attention import PoolAttention2d
+from .branches import COMBINES, Branches, SameMaxPool, WindowMeans
 from .condition import CONDITIONS, condition
 from .conv import PictureConv, TimeConv, tensorflow_pad
 from .gated import GatedConv1d, gate
@@ -19,6 +20,7 @@ from .norm import (
     norm,
     picture_norm,
 )
+from .poly import PolyUnit
 from .pool import POOLS, mask_time, pool_time
 from .residual import Bottleneck
 from .separable import SeparableConv1d, SeparableConv2d, SpatialSeparableConv2d
@@ -27,6 +29,7 @@ from .unit import ORDERS, ConvUnit
 
 __all__ = [
     "ACTIVATIONS",
+    "COMBINES",
     "CONDITIONS",
     "GMM",
     "MASKS",
@@ -37,6 +40,7 @@ __all__ = [
     "SHARING",
     "TCN",
     "Bottleneck",
+    "Branches",
     "ChannelNorm",
     "ConvUnit",
     "CumulativeNorm",
@@ -48,7 +52,9 @@ __all__ = [
     "PictureChannelNorm",
     "PictureConv",
     "Place",
+    "PolyUnit",
     "PoolAttention2d",
+    "SameMaxPool",
     "SeparableConv1d",
     "SeparableConv2d",
     "SpatialSeparableConv2d",
@@ -57,6 +63,7 @@ __all__ = [
     "Subspace",
     "TCNCfg",
     "TimeConv",
+    "WindowMeans",
     "activation",
     "condition",
     "gate",
