@@ -15,6 +15,7 @@ from torch import nn
 from ..layers import (
     Branches,
     ConvUnit,
+    FrozenSum,
     MaskedBatchNorm,
     SameMaxPool,
     activation,
@@ -168,21 +169,18 @@ class Pad:
         return max(1, places - 2 * self.size)
 
 
-@dataclass(frozen=True)
-class _Pointwise:
-    """What changes no size."""
+def _one(step: object) -> int:
+    """The stride of what changes no size; see `Step`."""
+    return 1
 
-    def stride(self) -> int:
-        """See `Step`."""
-        return 1
 
-    def least(self, places: int, axis: int) -> int:
-        """See `Step`."""
-        return places
+def _same(step: object, places: int, axis: int) -> int:
+    """The input that it needs; see `Step`."""
+    return places
 
 
 @dataclass(frozen=True)
-class Norm(_Pointwise):
+class Norm:
     """A norm, and an activation after it.
 
     Attributes:
@@ -194,6 +192,7 @@ class Norm(_Pointwise):
     name: str = "batch"
     act: str = "none"
     eps: float = 1e-5
+    stride, least = _one, _same
 
     def make(self, channels: int, before: int) -> tuple[nn.Module, int]:
         """See `Step`."""
@@ -205,15 +204,29 @@ class Norm(_Pointwise):
 
 
 @dataclass(frozen=True)
-class Dropout(_Pointwise):
+class Dropout:
     """Zeros for a share of the values in training; of whole channels with `whole`."""
 
     share: float
     whole: bool = False
+    stride, least = _one, _same
 
     def make(self, channels: int, before: int) -> tuple[nn.Module, int]:
         """See `Step`."""
         return (nn.Dropout2d if self.whole else nn.Dropout)(self.share), channels
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer that changes no size, from a function of the channels that come in."""
+
+    layer: Callable[[int], nn.Module]
+    channels: int | None = None  # out; None for as many as come in
+    stride, least = _one, _same
+
+    def make(self, channels: int, before: int) -> tuple[nn.Module, int]:
+        """See `Step`."""
+        return self.layer(channels), channels if self.channels is None else self.channels
 
 
 @dataclass(frozen=True)
@@ -222,7 +235,7 @@ class Fork:
 
     Attributes:
         branches: each gives pictures of one size.
-        combine: see `Branches`, as what follows.
+        combine: see `Branches`, as what follows; or "freeze", "freeze fixed", see `FrozenSum`.
         scale: of all branches but the first.
         act: of the result.
     """
@@ -235,8 +248,11 @@ class Fork:
     def make(self, channels: int, before: int) -> tuple[nn.Module, int]:
         """See `Step`."""
         made = [sequence(branch, channels) for branch in self.branches]
-        layer = Branches((m for m, _ in made), self.combine, scale=self.scale, act=self.act)
-        widths = [out for _, out in made]
+        branches, widths = [layer for layer, _ in made], [out for _, out in made]
+        if self.combine.startswith("freeze"):
+            fixed = self.combine == "freeze fixed"
+            return nn.Sequential(FrozenSum(branches, fixed=fixed), activation(self.act)), widths[0]
+        layer = Branches(branches, self.combine, scale=self.scale, act=self.act)
         return layer, sum(widths) if self.combine == "concat" else widths[0]
 
     def stride(self) -> int:

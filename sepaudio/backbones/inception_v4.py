@@ -14,7 +14,7 @@ from functools import partial
 from torch import nn
 
 from ..layers import PolyUnit
-from .graph import Conv, Fork, Pool, Size, Step, Steps, graph
+from .graph import Conv, Fork, Layer, Pool, Size, Step, Steps, graph
 from .heads import EmbeddingHead
 from .network import Network, head_of
 from .table import deep, register, wide
@@ -197,30 +197,6 @@ def inception_resnet_v2() -> RepeatedCfg:
     )
 
 
-@dataclass(frozen=True)
-class Poly:
-    """A `PolyUnit`: branches of (channels, kernel)."""
-
-    widths: tuple[tuple[int, ...], ...] = wide()
-    kernels: tuple[tuple[Size, ...], ...] = ()
-    scale: float = 1.0
-    order: int = 3
-
-    def make(self, channels: int, before: int) -> tuple[nn.Module, int]:
-        """See `Step`."""
-        pairs = zip(self.widths, self.kernels, strict=True)
-        branches = [list(zip(*pair, strict=True)) for pair in pairs]
-        return PolyUnit(channels, branches, self.order, self.scale), channels
-
-    def stride(self) -> int:
-        """See `Step`."""
-        return 1
-
-    def least(self, places: int, axis: int) -> int:
-        """See `Step`."""
-        return places
-
-
 @dataclass(frozen=True, kw_only=True)
 class PolyNetCfg:
     """What PolyNet is made of.
@@ -268,7 +244,9 @@ def polynet(cfg: PolyNetCfg, in_channels: int, n_classes: int) -> Network:
         steps: list[Step] = [*before]
         for _ in range(n):
             if stages:
-                steps.append(Poly((widths, (one,)), (kernels, (1,)), next(scales)))
+                branches = list(zip(widths, kernels, strict=True)), [(one, 1)]
+                poly = partial(PolyUnit, branches=branches, order=3, scale=next(scales))
+                steps.append(Layer(poly))
             steps.append(Fork(((), module, module), "add", scale=next(scales), act="relu"))
         stages.append(tuple(steps))
     return graph(

@@ -5,6 +5,8 @@ from .attention import PoolAttention2d
 from .branches import COMBINES, Branches, SameMaxPool, WindowMeans
 from .condition import CONDITIONS, condition
 from .conv import PictureConv, TimeConv, tensorflow_pad
+from .dense import DenseStack, statistics_held
+from .fractal import DropPath, FractalBlock, FrozenSum
 from .gated import GatedConv1d, gate
 from .gmm import GMM, Statistics, Subspace, scatter, statistics
 from .inverted import InvertedResidual, SqueezeExcite
@@ -44,7 +46,11 @@ __all__ = [
     "ChannelNorm",
     "ConvUnit",
     "CumulativeNorm",
+    "DenseStack",
+    "DropPath",
     "FixedNorm",
+    "FractalBlock",
+    "FrozenSum",
     "GatedConv1d",
     "GlobalNorm",
     "InvertedResidual",
@@ -75,5 +81,6 @@ __all__ = [
     "pool_time",
     "scatter",
     "statistics",
+    "statistics_held",
     "tensorflow_pad",
 ]

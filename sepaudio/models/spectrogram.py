@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ..backbones import backbone
 from ..frontends import DeltaMFCC, LogMel, MelCfg, mel_cfg
@@ -74,12 +75,18 @@ class SpectrogramClassifier(nn.Module):
         self.cfg, self.labels = cfg, cfg.labels
         self.frontend: LogMel | DeltaMFCC
         if cfg.picture == "mel":
-            self.frontend, rows = LogMel(cfg.features), cfg.features.n_mels
+            self.frontend, rows, high = LogMel(cfg.features), *(cfg.features.n_mels,) * 2
         else:
-            self.frontend = DeltaMFCC(cfg.features)
-            rows = cfg.features.n_mfcc * self.frontend.orders
+            self.frontend, high = DeltaMFCC(cfg.features), cfg.features.n_mfcc
+            rows = high * self.frontend.orders
         self.standardize = FixedNorm(rows)
         self.backbone = backbone(cfg.backbone, cfg.channels, cfg.multiplier)
+        least = self.backbone.minimum_size[0]
+        if high < least:
+            raise ValueError(
+                f"backbone={cfg.backbone!r} with a picture of {high} rows: expected at least "
+                f"{least}; take more n_mels, more n_mfcc, or another backbone"
+            )
         width, n_classes = self.backbone.out_channels, len(cfg.labels)
         self.dropout = nn.Dropout(cfg.dropout)
         self.head: nn.Module = nn.Linear(width, n_classes)
@@ -110,8 +117,12 @@ class SpectrogramClassifier(nn.Module):
         return self(waveform, lengths)  # type: ignore[no-any-return]
 
     def clip_logits(self, features: Tensor) -> Tensor:
-        """What the front-end gives [B, F, L] -> logits [B, K]."""
+        """What the front-end gives [B, F, L] -> logits [B, K].
+
+        Frames that the backbone's smallest picture lacks are filled up with the mean.
+        """
         x = self.standardize(features)
+        x = F.pad(x, (0, max(0, self.backbone.minimum_size[1] - x.shape[-1])))
         if isinstance(self.frontend, DeltaMFCC):
             picture = self.frontend.picture(x)
         else:
