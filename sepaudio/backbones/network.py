@@ -65,7 +65,7 @@ class Network(nn.Module):
         Raises:
             ValueError: the picture is smaller than `minimum_size`.
         """
-        return self._run(picture)[0]
+        return self.heard(picture, auxiliary=False)[0]
 
     def all_logits(self, picture: Tensor) -> list[Tensor]:
         """picture [B, C, F, L] -> logits [B, K] of the head, then of the auxiliary heads.
@@ -75,12 +75,19 @@ class Network(nn.Module):
         """
         if self.head is None:
             raise ValueError("n_classes=0: expected a network with a head; name its n_classes")
-        x, heard = self._run(picture, self.auxiliary)
+        x, heard = self.heard(picture)
         return [self.head(x), *heard]
 
-    def _run(
-        self, picture: Tensor, auxiliary: Mapping[str, nn.Module] | nn.ModuleDict | None = None
-    ) -> tuple[Tensor, list[Tensor]]:
+    def heard(self, picture: Tensor, auxiliary: bool = True) -> tuple[Tensor, list[Tensor]]:
+        """picture [B, C, F, L] -> features [B, D, F', L'], logits [B, K] of the auxiliary heads.
+
+        Args:
+            picture: [B, C, F, L]
+            auxiliary: False to leave the heads out.
+
+        Raises:
+            ValueError: the picture is smaller than `minimum_size`.
+        """
         size = tuple(picture.shape[2:])
         if size[0] < self.minimum_size[0] or size[1] < self.minimum_size[1]:
             raise ValueError(
@@ -88,12 +95,12 @@ class Network(nn.Module):
                 f"{self.minimum_size[0]} and {self.minimum_size[1]}; "
                 "take more bins, a longer clip, or a network with less stride"
             )
-        x, heard = self.stem(picture), []
+        x, logits = self.stem(picture), []
         for i, stage in enumerate(self.stages):
             x = stage(x)
-            if auxiliary and str(i) in auxiliary:
-                heard.append(auxiliary[str(i)](x))
-        return x, heard
+            if auxiliary and str(i) in self.auxiliary:
+                logits.append(self.auxiliary[str(i)](x))
+        return x, logits
 
     def forward(self, picture: Tensor) -> Tensor:
         """picture [B, C, F, L] -> features [B, D, F', L'], with a head logits [B, K]."""
