@@ -1,4 +1,4 @@
-"""Losses of separation and extraction: differentiable, lower is better; in dB but one.
+"""Losses: differentiable, lower is better; those of separation and extraction in dB but one.
 
 What they give where a signal is silent stands in the table of `metrics.signal`, with the sign
 turned. All are finite with finite gradients there, and for a single sample. A source that is silent
@@ -292,3 +292,24 @@ def _assign(pairs: Tensor) -> Tensor:
         ) from error
     found = [torch.from_numpy(linear_sum_assignment(one)[1]) for one in pairs.cpu().numpy()]
     return torch.stack(found).to(pairs.device)
+
+
+def with_auxiliary(
+    logits: Sequence[Tensor], labels: Tensor, *, weight: float = 0.3, smoothing: float = 0.0
+) -> Tensor:
+    """Cross-entropy of the first logits, plus `weight` times those of auxiliary heads.
+
+    Source: Szegedy et al. 2014 (1409.4842), section 5.
+
+    Args:
+        logits: [B, K] each, the network's own first.
+        labels: [B]; -1 is not learned from.
+        weight: of each auxiliary head.
+        smoothing: of the labels: this share is spread over all classes.
+    """
+    if not (labels >= 0).any():
+        return sum((y.sum() for y in logits), torch.zeros_like(logits[0][0, 0])) * 0.0
+    main, *others = (
+        F.cross_entropy(y, labels, label_smoothing=smoothing, ignore_index=-1) for y in logits
+    )
+    return main + weight * sum(others, torch.zeros_like(main))

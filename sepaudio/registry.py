@@ -14,6 +14,7 @@ from torch import nn
 
 _class_of: dict[type, type[nn.Module]] = {}
 _cfg_of: dict[str, Any] = {}
+LISTED = 300  # names that an error lists at most
 _Module = TypeVar("_Module", bound=type[nn.Module])
 
 
@@ -107,7 +108,8 @@ def unknown(what: str, name: str, known: list[str]) -> str:
     """The text for a name that is not known, with the nearest one that is."""
     near = get_close_matches(name, known, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"no {what} is called {name!r}{hint} (known: {', '.join(known)})"
+    listed = ", ".join(known) if len(known) <= LISTED else f"{len(known)} names"
+    return f"no {what} is called {name!r}{hint} (known: {listed})"
 
 
 def _check_key(key: str, cfg_type: type) -> None:

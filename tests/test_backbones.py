@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from sepaudio.backbones import backbone, build, config, names, scaled
 from sepaudio.backbones.network import Network
 from sepaudio.backbones.table import deep, divisible, wide
+from sepaudio.frontends import mel_cfg
 from sepaudio.layers import MaskedBatchNorm, PictureConv, SqueezeExcite
 from sepaudio.models.spectrogram import SpectrogramCfg, SpectrogramClassifier
 
@@ -26,6 +27,17 @@ def meta(name, *args, **kwargs):
         return backbone(name, *args, **kwargs).eval()
 
 
+def shallow(name, in_channels=3, multiplier=1.0, n_classes=0, **changes):
+    """One block where there are many: what holds for it holds for more of the same."""
+    cfg = scaled(config(name, **changes), width=multiplier, depth=0.001)
+    return build(cfg, in_channels, n_classes)
+
+
+def shallow_size(name):
+    with torch.device("meta"):
+        return shallow(name).minimum_size
+
+
 def macs(net, *shape):
     with FlopCounterMode(display=False) as counter:
         net(torch.empty(1, *shape, device="meta"))
@@ -37,7 +49,8 @@ def parameters(net):
 
 
 def quick(name):
-    net = meta(name, 3, 0.125)
+    with torch.device("meta"):
+        net = shallow(name, 3, 0.125)
     layers = sum(isinstance(module, PictureConv | nn.Conv2d) for module in net.modules())
     return parameters(net) <= SMALL and layers <= DEEP
 
@@ -47,7 +60,7 @@ NARROW = [name for name in NAMES if quick(name)]
 
 def small(name, in_channels=3, dtype=torch.float64, **more):
     """A narrow one, whose norms do not keep a zero a zero."""
-    net = backbone(name, in_channels, 0.125, **more).to(dtype).eval()
+    net = shallow(name, in_channels, 0.125, **more).to(dtype).eval()
     with torch.no_grad():
         for value in net.state_dict().values():
             if value.is_floating_point() and value.ndim == 1:
@@ -65,16 +78,27 @@ def test_an_unknown_backbone_is_refused():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_shapes_of_every_backbone_at_a_size_that_is_not_square(name):
-    net = meta(name, n_classes=7)
-    x = torch.empty(2, 3, 128, 256, device="meta")
-    high, wide = net.features(x).shape[2:]
-    assert net.features(x).shape[:2] == (2, net.out_channels)
-    assert 1 <= high <= 128 // net.stride + 1
-    assert high < wide <= 256 // net.stride + 1
-    assert net(x).shape == (2, 7)
+    with torch.device("meta"):
+        net, x = shallow(name, n_classes=7).eval(), torch.empty(2, 3, 128, 256)
     for part, channels in zip((net.stem, *net.stages), net.stage_channels, strict=True):
         x = part(x)
         assert x.shape[1] == channels
+    assert x.shape[:2] == (2, net.out_channels)
+    high, wide = x.shape[2:]
+    assert 1 <= high <= 128 // net.stride + 1
+    assert high < wide <= 256 // net.stride + 1
+    assert net.head(x).shape == (2, 7)
+
+
+@pytest.mark.parametrize("name", NARROW)
+def test_the_smallest_picture_is_the_smallest(name):
+    net = small(name)
+    high, wide = net.minimum_size
+    assert net(laws.noise(1, 3, high, wide)).shape[2:].numel() >= 1
+    if high > 1:
+        net.minimum_size = (1, 1)
+        with pytest.raises((RuntimeError, ValueError)):
+            net(laws.noise(1, 3, high - 1, wide))
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -101,7 +125,13 @@ def test_gradients_reach_every_parameter(name):
 
 @pytest.mark.parametrize("name", NARROW)
 def test_the_spectrogram_classifier_takes_any_backbone(name):
-    cfg = SpectrogramCfg(backbone=name, multiplier=0.125, channels=1)
+    bands = max(64, shallow_size(name)[0])
+    cfg = SpectrogramCfg(
+        backbone=name,
+        multiplier=0.125,
+        channels=1,
+        features=mel_cfg("psf", 16000, n_mels=bands),
+    )
     model = SpectrogramClassifier(cfg).eval()
     x = laws.noise(2, 20000, dtype=torch.float32)
     lengths = torch.tensor([20000, 16500])
@@ -211,7 +241,7 @@ def test_the_full_convolution_twin_of_mobilenet():
 
 @pytest.mark.parametrize("name", NARROW)
 def test_first_weights_keep_the_size_of_gradients(name):
-    net = backbone(name, 3, 0.5)
+    net = shallow(name, 3, 0.5)
     for module in net.modules():
         if isinstance(module, PictureConv | nn.Conv2d) and module.weight.numel() > 300:
             outputs, _, *kernel = module.weight.shape

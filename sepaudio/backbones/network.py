@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
@@ -30,6 +30,8 @@ class Network(nn.Module):
         channels: after the stem and after every stage.
         strides: of the stem and of every stage.
         head: features -> logits; None where only the features are asked for.
+        minimum_size: of a picture, [bins, frames].
+        auxiliary: heads that only training hears, by the index of the stage they listen to.
     """
 
     def __init__(
@@ -39,6 +41,9 @@ class Network(nn.Module):
         channels: Sequence[int],
         strides: Sequence[int],
         head: nn.Module | None = None,
+        *,
+        minimum_size: tuple[int, int] = (1, 1),
+        auxiliary: Mapping[int, nn.Module | None] | None = None,
     ):
         super().__init__()
         if not len(stages) + 1 == len(channels) == len(strides):
@@ -46,17 +51,56 @@ class Network(nn.Module):
                 f"{len(stages)} stages with {len(channels)} channels and {len(strides)} strides: "
                 "expected one of each for the stem and every stage"
             )
-        self.stem, self.stages, self.head = stem, nn.ModuleList(stages), head
+        self.stem, self.stages = stem, nn.ModuleList(stages)
+        heard = {str(i): made for i, made in (auxiliary or {}).items() if made is not None}
+        self.auxiliary, self.head = nn.ModuleDict(heard), head
+        self.minimum_size = minimum_size
         self.stage_channels, self.stage_strides = tuple(channels), tuple(strides)
         self.out_channels, self.stride = self.stage_channels[-1], math.prod(strides)
         he_init(self)
 
     def features(self, picture: Tensor) -> Tensor:
-        """picture [B, C, F, L] -> [B, D, F', L'], about F / stride and L / stride."""
-        x: Tensor = self.stem(picture)
-        for stage in self.stages:
+        """picture [B, C, F, L] -> [B, D, F', L'], about F / stride and L / stride.
+
+        Raises:
+            ValueError: the picture is smaller than `minimum_size`.
+        """
+        return self.heard(picture, auxiliary=False)[0]
+
+    def all_logits(self, picture: Tensor) -> list[Tensor]:
+        """picture [B, C, F, L] -> logits [B, K] of the head, then of the auxiliary heads.
+
+        Raises:
+            ValueError: the network has no head, or the picture is smaller than `minimum_size`.
+        """
+        if self.head is None:
+            raise ValueError("n_classes=0: expected a network with a head; name its n_classes")
+        x, heard = self.heard(picture)
+        return [self.head(x), *heard]
+
+    def heard(self, picture: Tensor, auxiliary: bool = True) -> tuple[Tensor, list[Tensor]]:
+        """picture [B, C, F, L] -> features [B, D, F', L'], logits [B, K] of the auxiliary heads.
+
+        Args:
+            picture: [B, C, F, L]
+            auxiliary: False to leave the heads out.
+
+        Raises:
+            ValueError: the picture is smaller than `minimum_size`.
+        """
+        size = tuple(picture.shape[2:])
+        if size[0] < self.minimum_size[0] or size[1] < self.minimum_size[1]:
+            raise ValueError(
+                f"picture has {size[0]} bins and {size[1]} frames: expected at least "
+                f"{self.minimum_size[0]} and {self.minimum_size[1]}; "
+                "take more bins, a longer clip, or a network with less stride"
+            )
+        x, logits = self.stem(picture), []
+        for i, stage in enumerate(self.stages):
             x = stage(x)
-        return x
+            if auxiliary and str(i) in self.auxiliary:
+                logits.append(self.auxiliary[str(i)](x))
+        return x, logits
 
     def forward(self, picture: Tensor) -> Tensor:
         """picture [B, C, F, L] -> features [B, D, F', L'], with a head logits [B, K]."""

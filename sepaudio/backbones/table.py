@@ -9,10 +9,11 @@ from pkgutil import iter_modules
 from typing import Any
 
 from ..registry import changed, unknown
+from .foreign import PREFIX, foreign
 from .network import Network
 
 Build = Callable[[Any, int, int], Network]  # cfg, in_channels, n_classes -> network
-OURS = ("network", "scaling", "table")  # modules of this room that are no family
+OURS = ("foreign", "graph", "heads", "network", "scaling", "table")  # modules that are no family
 
 _build_of: dict[type, Build] = {}
 _cfg_of: dict[str, Any] = {}
@@ -94,9 +95,13 @@ def backbone(
 ) -> Network:
     """The untrained network called `name`, all its widths scaled, some cfg values changed.
 
+    `timm:NAME` is a network of timm, see `foreign`.
+
     Raises:
         ValueError: no network has that name, or its cfg has no such value.
     """
+    if name.startswith(PREFIX):
+        return foreign(name, in_channels, multiplier, n_classes, **changes)
     return build(scaled(config(name, **changes), width=multiplier), in_channels, n_classes)
 
 

@@ -2,9 +2,12 @@
 
 from .activation import ACTIVATIONS, MASKS, activation, masks_of
 from .attention import PoolAttention2d
+from .branches import COMBINES, Branches, SameMaxPool, WindowMeans
 from .condition import CONDITIONS, condition
 from .conv import PictureConv, TimeConv, convolve, tensorflow_pad
+from .dense import DenseStack, statistics_held
 from .dynamic import DynamicConv, DynamicFilter, position_conv, sample_conv
+from .fractal import FractalBlock, FractalPaths, FrozenSum
 from .gated import GatedConv1d, gate
 from .gmm import GMM, Statistics, Subspace, scatter, statistics
 from .hyper import HyperConv, KernelGenerator
@@ -22,6 +25,7 @@ from .norm import (
     picture_norm,
 )
 from .partial import CrossStage
+from .poly import PolyUnit
 from .pool import POOLS, mask_time, pool_time
 from .pyramid import PreActBottleneck, PyramidConv
 from .regularise import DropPath, LayerScale, drop_rates
@@ -35,6 +39,7 @@ from .unit import ORDERS, ConvUnit
 
 __all__ = [
     "ACTIVATIONS",
+    "COMBINES",
     "CONDITIONS",
     "GAINS",
     "GMM",
@@ -46,16 +51,21 @@ __all__ = [
     "POOLS",
     "SHARING",
     "TCN",
+    "Branches",
     "ChannelNorm",
     "ChannelShuffle",
     "Conv",
     "ConvUnit",
     "CrossStage",
     "CumulativeNorm",
+    "DenseStack",
     "DropPath",
     "DynamicConv",
     "DynamicFilter",
     "FixedNorm",
+    "FractalBlock",
+    "FractalPaths",
+    "FrozenSum",
     "GatedConv1d",
     "GlobalNorm",
     "GroupShuffleUnit",
@@ -68,11 +78,13 @@ __all__ = [
     "PictureChannelNorm",
     "PictureConv",
     "Place",
+    "PolyUnit",
     "PoolAttention2d",
     "PreActBottleneck",
     "PyramidConv",
     "Residual",
     "Reversible",
+    "SameMaxPool",
     "Scale",
     "ScaledConv",
     "SeparableConv1d",
@@ -85,6 +97,7 @@ __all__ = [
     "Summed",
     "TCNCfg",
     "TimeConv",
+    "WindowMeans",
     "activation",
     "basic",
     "bottleneck",
@@ -104,5 +117,6 @@ __all__ = [
     "sample_conv",
     "scatter",
     "statistics",
+    "statistics_held",
     "tensorflow_pad",
 ]

@@ -11,6 +11,7 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu6": nn.ReLU6,
     "prelu": nn.PReLU,
     "leaky_relu": nn.LeakyReLU,
+    "leaky_relu_tenth": lambda: nn.LeakyReLU(0.1),
     "swish": nn.SiLU,
     "hard_swish": nn.Hardswish,
     "gelu": nn.GELU,

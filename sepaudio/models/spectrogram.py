@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ..backbones import backbone
 from ..frontends import DeltaMFCC, LogMel, MelCfg, mel_cfg
@@ -29,6 +30,7 @@ class SpectrogramCfg:
         multiplier: scales the backbone's widths.
         hidden: units of the head's ReLU layer; 0 for none.
         dropout: before the head, in training.
+        auxiliary: whether auxiliary heads of the backbone, where it has such, teach it too.
     """
 
     labels: tuple[str, ...] = ("noise", "music", "speech")
@@ -39,6 +41,7 @@ class SpectrogramCfg:
     multiplier: float = 0.25
     hidden: int = 16
     dropout: float = 0.1
+    auxiliary: bool = False
 
     def __post_init__(self) -> None:
         if self.picture not in ("mel", "mfcc_deltas"):
@@ -74,12 +77,20 @@ class SpectrogramClassifier(nn.Module):
         self.cfg, self.labels = cfg, cfg.labels
         self.frontend: LogMel | DeltaMFCC
         if cfg.picture == "mel":
-            self.frontend, rows = LogMel(cfg.features), cfg.features.n_mels
+            self.frontend, rows, high = LogMel(cfg.features), *(cfg.features.n_mels,) * 2
         else:
-            self.frontend = DeltaMFCC(cfg.features)
-            rows = cfg.features.n_mfcc * self.frontend.orders
+            self.frontend, high = DeltaMFCC(cfg.features), cfg.features.n_mfcc
+            rows = high * self.frontend.orders
         self.standardize = FixedNorm(rows)
-        self.backbone = backbone(cfg.backbone, cfg.channels, cfg.multiplier)
+        taught = {"auxiliary": True, "n_classes": len(cfg.labels)} if cfg.auxiliary else {}
+        self.backbone = backbone(cfg.backbone, cfg.channels, cfg.multiplier, **taught)
+        self.backbone.head = None  # ours takes its place
+        least = self.backbone.minimum_size[0]
+        if high < least:
+            raise ValueError(
+                f"backbone={cfg.backbone!r} with a picture of {high} rows: expected at least "
+                f"{least}; take more n_mels, more n_mfcc, or another backbone"
+            )
         width, n_classes = self.backbone.out_channels, len(cfg.labels)
         self.dropout = nn.Dropout(cfg.dropout)
         self.head: nn.Module = nn.Linear(width, n_classes)
@@ -110,11 +121,24 @@ class SpectrogramClassifier(nn.Module):
         return self(waveform, lengths)  # type: ignore[no-any-return]
 
     def clip_logits(self, features: Tensor) -> Tensor:
-        """What the front-end gives [B, F, L] -> logits [B, K]."""
+        """What the front-end gives [B, F, L] -> logits [B, K].
+
+        Frames that the backbone's smallest picture lacks are filled up with the mean.
+        """
+        return self._logits(self.backbone(self._picture(features)))
+
+    def all_logits(self, features: Tensor) -> list[Tensor]:
+        """The same, and logits [B, K] of each auxiliary head after them, for training."""
+        maps, auxiliary = self.backbone.heard(self._picture(features))
+        return [self._logits(maps), *auxiliary]
+
+    def _picture(self, features: Tensor) -> Tensor:
         x = self.standardize(features)
+        x = F.pad(x, (0, max(0, self.backbone.minimum_size[1] - x.shape[-1])))
         if isinstance(self.frontend, DeltaMFCC):
-            picture = self.frontend.picture(x)
-        else:
-            picture = x[:, None].expand(-1, self.cfg.channels, -1, -1)
-        y: Tensor = self.head(self.dropout(self.backbone(picture).mean(dim=(2, 3))))
+            return self.frontend.picture(x)
+        return x[:, None].expand(-1, self.cfg.channels, -1, -1)
+
+    def _logits(self, maps: Tensor) -> Tensor:
+        y: Tensor = self.head(self.dropout(maps.mean(dim=(2, 3))))
         return y

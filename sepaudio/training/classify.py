@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..layers import TimeConv
+from ..losses import with_auxiliary
 from . import recipe as recipes
 from .bank import Bank
 from .loop import Draw, run
@@ -57,14 +58,13 @@ def batch_at(bank: Bank, usable: NDArray[np.int64], cfg: OptimCfg, fps: float, s
 
 
 def cross_entropy(smoothing: float) -> Any:
-    """Cross-entropy of the decision at the last frame, as an objective."""
+    """Cross-entropy of the decision at the last frame, and of auxiliary heads, as an objective."""
 
     def objective(model: Any, batch: tuple[Tensor, Tensor]) -> Tensor:
         features, labels = batch
-        logits: Tensor = model.clip_logits(features)
-        if not (labels >= 0).any():
-            return logits.sum() * 0.0
-        return F.cross_entropy(logits, labels, label_smoothing=smoothing, ignore_index=-1)
+        taught = getattr(model.cfg, "auxiliary", False)
+        logits = model.all_logits(features) if taught else [model.clip_logits(features)]
+        return with_auxiliary(logits, labels, smoothing=smoothing)
 
     return objective
 

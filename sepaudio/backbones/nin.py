@@ -1,0 +1,67 @@
+"""Network in Network, and Tiny DarkNet: convolutions and 1x1 convolutions, no dense layer.
+
+Sources: Lin et al. 2013 (1312.4400), section 4.1; the Tiny DarkNet of Redmon's release.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+from .graph import Conv, Dropout, Pool, Steps, graph
+from .heads import MapHead
+from .network import Network
+from .table import register
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapCfg:
+    """What a network is made of whose last layer has one map per class.
+
+    Attributes:
+        stem: the first steps.
+        stages: the others.
+        act: of the maps.
+    """
+
+    stem: Steps
+    stages: tuple[Steps, ...]
+    act: str = "relu"
+
+
+def mlp_conv(kernel: int, *widths: int) -> Steps:
+    """A convolution and 1x1 convolutions: a small network over every place of the picture."""
+    first, *others = widths
+    return (Conv(first, kernel, norm="none"), *(Conv(w, norm="none") for w in others))
+
+
+_Dark = partial(Conv, act="leaky_relu_tenth")
+_HALVE = Pool("max", 2, 2)
+
+
+def dark(squeeze: int, expand: int) -> Steps:
+    """1x1 to few channels, 3x3 to many, twice, and half the size first."""
+    return (_HALVE, *(_Dark(squeeze), _Dark(expand, 3)) * 2)
+
+
+@register(
+    MapCfg,
+    nin=MapCfg(
+        stem=mlp_conv(5, 192, 160, 96),
+        stages=(
+            (Pool("max", 3, 2, 1), Dropout(0.5), *mlp_conv(5, 192, 192, 192)),
+            (Pool("mean", 3, 2, 1), Dropout(0.5), *mlp_conv(3, 192, 192)),
+        ),
+    ),
+    darknet_tiny=MapCfg(
+        stem=(_Dark(16, 3), _HALVE, _Dark(32, 3)),
+        stages=(dark(16, 128), dark(32, 256), (*dark(64, 512), _Dark(128))),
+        act="none",
+    ),
+)
+def nin(cfg: MapCfg, in_channels: int, n_classes: int) -> Network:
+    """Picture -> features: NiN [B, 192, F / 4, L / 4], Tiny DarkNet [B, 128, F / 16, L / 16]."""
+    return graph(
+        cfg.stem,
+        cfg.stages,
+        in_channels,
+        lambda channels: MapHead(channels, n_classes, act=cfg.act) if n_classes else None,
+    )
