@@ -291,7 +291,7 @@ def run(
         OSError: a checkpoint cannot be written, as when the disk is full; the last one is kept.
     """
     torch.set_num_threads(cfg.threads)
-    _keep_memory()
+    keep_memory()
     folder.mkdir(parents=True, exist_ok=True)
     before, checkpoint = folder / "recipe.yaml", folder / "last.ckpt"
     if checkpoint.exists() and before.exists() and before.read_text() != resolved:
@@ -386,7 +386,7 @@ def _quiet_lightning() -> Iterator[None]:
             log.setLevel(level)
 
 
-def _keep_memory() -> None:
+def keep_memory() -> None:
     """Tell glibc to keep freed memory: small networks spend a third of a step on page faults."""
     if sys.platform.startswith("linux"):
         with contextlib.suppress(OSError, AttributeError):

@@ -12,8 +12,6 @@ from .. import files, hub
 from .evaluate_mixtures import evaluate_mixtures
 from .scores import Row, to_csv
 
-BEGIN, END = "<!-- results -->", "<!-- end results -->"
-
 
 def score_lists(
     model: Any, lists: Sequence[Path], out: Path, **options: Any
@@ -57,15 +55,21 @@ def machine(model: Any) -> str:
     )
 
 
-def fill(readme: str | Path, text: str) -> None:
+def fill(readme: str | Path, text: str, block: str = "results") -> None:
     """Write a text between the marks of a README, in the place of what is there.
+
+    Args:
+        readme: file with `<!-- results -->` and `<!-- end results -->`.
+        text: Markdown.
+        block: the word in the marks, where a file has several pairs of them.
 
     Raises:
         ValueError: the marks are not there.
     """
+    begin, end = f"<!-- {block} -->", f"<!-- end {block} -->"
     old = Path(readme).read_text(encoding="utf-8")
-    head, begin, rest = old.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{readme}: expected {BEGIN} and {END}, between which results are written")
-    files.atomic_text(readme, f"{head}{BEGIN}\n\n{text.strip()}\n\n{END}{tail}")
+    head, begun, rest = old.partition(begin)
+    _, ended, tail = rest.partition(end)
+    if not begun or not ended:
+        raise ValueError(f"{readme}: expected {begin} and {end}, between which results are written")
+    files.atomic_text(readme, f"{head}{begin}\n\n{text.strip()}\n\n{end}{tail}")
