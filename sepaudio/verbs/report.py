@@ -34,7 +34,7 @@ def as_markdown(found: Mapping[str, Mapping[str, Any]]) -> str:
                 wrong = figures.get("wrong") if key == "si_snr" else None
                 share = f"{100 * wrong['mean']:.1f} %" if wrong else ""
                 lines.append((name, of, str(part["files"]), key, *_cells(figures, key), share))
-    return _table(lines, left=(0, 1, 3))
+    return table(lines, left=(0, 1, 3))
 
 
 def compared_as_markdown(found: Mapping[str, Mapping[str, Comparison]]) -> str:
@@ -44,8 +44,15 @@ def compared_as_markdown(found: Mapping[str, Mapping[str, Comparison]]) -> str:
         for key, one in comparisons.items():
             spread = _spread({"mean": one.difference, "interval": one.interval}, 3)
             lines.append((name, key, spread, f"{one.p:.2g}", str(one.n)))
-    tests = {one.test for comparisons in found.values() for one in comparisons.values()}
-    return f"{_table(lines, left=(0, 1))}\np: {'; '.join(sorted(tests))}, files paired\n"
+    tests: dict[str, set[str]] = {}
+    for comparisons in found.values():
+        for key, one in comparisons.items():
+            tests.setdefault(one.test, set()).add(key)
+    told = [
+        test if len(tests) == 1 else f"{test} ({', '.join(sorted(keys))})"
+        for test, keys in sorted(tests.items())
+    ]
+    return f"{table(lines, left=(0, 1))}\np: {'; '.join(told)}, files paired\n"
 
 
 def check_plot(path: str | Path) -> None:
@@ -135,7 +142,7 @@ def _spread(one: Mapping[str, Any], digits: int) -> str:
     return f"{one['mean']:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
 
-def _table(lines: Sequence[Sequence[str]], left: Sequence[int]) -> str:
+def table(lines: Sequence[Sequence[str]], left: Sequence[int]) -> str:
     """Markdown whose columns are as wide as their widest cell; the first line is the head."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     marks = ["-" * w if i in left else "-" * (w - 1) + ":" for i, w in enumerate(widths)]
