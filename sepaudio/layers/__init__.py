@@ -4,6 +4,7 @@ from .activation import ACTIVATIONS, MASKS, activation, masks_of
 from .attention import PoolAttention2d
 from .condition import CONDITIONS, condition
 from .conv import PictureConv, TimeConv
+from .fisher import fisher_size, fisher_vector
 from .gated import GatedConv1d, gate
 from .gmm import GMM, Statistics, Subspace, scatter, statistics
 from .inverted import InvertedResidual, SqueezeExcite
@@ -43,6 +44,8 @@ __all__ = [
     "TimeConv",
     "activation",
     "condition",
+    "fisher_size",
+    "fisher_vector",
     "gate",
     "mask_time",
     "masks_of",
