@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .verbs.enroll import enroll, enroll_files
     from .verbs.evaluate import evaluate
     from .verbs.evaluate_audio import evaluate_audio
+    from .verbs.evaluate_labels import evaluate_labels
     from .verbs.evaluate_mixtures import evaluate_mixtures
     from .verbs.prepare import prepare_ivector
     from .verbs.profile import profile
@@ -46,6 +47,7 @@ _HOME = {
     "enroll_files": "verbs.enroll",
     "evaluate": "verbs.evaluate",
     "evaluate_audio": "verbs.evaluate_audio",
+    "evaluate_labels": "verbs.evaluate_labels",
     "evaluate_mixtures": "verbs.evaluate_mixtures",
     "load": "hub",
     "load_embedding": "hub",
@@ -76,6 +78,7 @@ __all__ = [
     "enroll_files",
     "evaluate",
     "evaluate_audio",
+    "evaluate_labels",
     "evaluate_mixtures",
     "extract",
     "load",

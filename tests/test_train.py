@@ -394,5 +394,10 @@ def test_train_learns_and_writes_a_model_that_classifies(folder, tmp_path, monke
     with pytest.raises(SystemExit) as stop:
         main(["evaluate", str(model), str(folder / "manifest.csv"), "-o", str(out)])
     assert stop.value.code == 0
-    assert "| 1 s |" in capfd.readouterr().out
-    assert [s["seconds"] for s in json.loads(out.read_text())] == [0.5, 1.0, 2.0]
+    said = capfd.readouterr()
+    assert "| 1 s |" in said.out
+    assert "times real time" in said.err
+    found = json.loads(out.read_text())
+    assert [s["seconds"] for s in found] == [0.5, 1.0, 2.0]
+    assert found[0]["minutes"] > 0
+    assert found[0]["times_real_time"] > 0

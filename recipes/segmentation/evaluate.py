@@ -18,12 +18,14 @@ import numpy as np
 from sepaudio import io
 from sepaudio.data import timeline
 from sepaudio.files import atomic_json
-from sepaudio.metrics import accuracy, bootstrap, confusion, recalls
+from sepaudio.metrics import accuracy, bootstrap, f1_of, recalls
 from sepaudio.verbs import segment as verb
+from sepaudio.verbs.evaluate_timelines import TimelineCfg, count
 from sepaudio.verbs.results import fill
 from sepaudio.verbs.segment import Heard, SegmentCfg
 
 HERE = Path(__file__).parent
+JUDGED = TimelineCfg(collar=0.5)
 NAMES = ("speech_music_noise", "speech_music_noise_slim")
 PLAIN = SegmentCfg(speech_reach=0.0, min_duration=0.0, min_silence=1e6)  # no silence either
 OFFSETS = (0.0, 0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -43,6 +45,8 @@ class Score:
     interval: tuple[float, float]
     speech: float  # speech or not
     recall: dict[str, float]
+    segment_f1: float  # of classes in seconds, all classes together
+    event_f1: float  # of stretches whose ends are right to half a second
     boundary: float | None  # median distance of a change in the set to the nearest that was found
     changes: float  # found for every change in the set
 
@@ -60,35 +64,31 @@ def hear(name: str, folder: Path) -> list[File]:
 def score(files: list[File], cfg: SegmentCfg) -> Score:
     """Decide every file one way and compare with the set."""
     labels = files[0][0].labels
-    n, tables, distances, found = len(labels) + 1, [], [], 0
+    counts, distances, found = [], [], 0
     for heard, there in files:
         given = verb.decide(heard, cfg)
-        times = (np.arange(len(heard.power)) + 0.5) * heard.frame
-        truth, said = (indices(one, times, labels) for one in (there, given))
-        sound = truth < len(labels)
-        tables.append(confusion(truth[sound], said[sound], n))
+        counts.append(count(there, given, labels, replace(JUDGED, frame=heard.frame)))
         ours, theirs = edges(given), edges(there)
         found += len(ours)
         distances += [float(np.abs(ours - t).min()) for t in theirs if len(ours)]
-    each = np.array(tables)
+    each = np.array([one.confusion for one in counts])
+    each[:, -1] = 0  # frames that are silent in the set
     total = each.sum(axis=0)
     speech = labels.index("speech")
     right = total[speech, speech] + np.delete(np.delete(total, speech, 0), speech, 1).sum()
+    segments, events = (
+        sum(getattr(one, name) for one in counts).sum(axis=0) for name in ("segments", "events")
+    )
     return Score(
         accuracy=accuracy(total),
         interval=bootstrap(each, accuracy),
         speech=float(right / total.sum()),
         recall=dict(zip(labels, recalls(total)[:-1].tolist(), strict=True)),
+        segment_f1=float(f1_of(segments)),
+        event_f1=float(f1_of(events)),
         boundary=float(np.median(distances)) if distances else None,
         changes=found / sum(len(edges(there)) for _, there in files),
     )
-
-
-def indices(one: timeline.Timeline, times: np.ndarray, labels: tuple[str, ...]) -> np.ndarray:
-    """The class number at each time; silence comes after all classes."""
-    ends = [s.end for s in one.segments[:-1]]
-    numbers = [labels.index(s.label) if s.label in labels else len(labels) for s in one.segments]
-    return np.array(numbers)[np.searchsorted(ends, times, side="right")]
 
 
 def edges(one: timeline.Timeline) -> np.ndarray:
@@ -139,12 +139,15 @@ def as_markdown(scores: dict[str, Score], head: str) -> str:
     """A row for every score; in percent, and seconds."""
     names = list(next(iter(scores.values())).recall)
     titles = [head, "accuracy (95 %)", "speech or not", *(f"recall {n}" for n in names)]
-    titles += ["boundary [s]", "changes"]
+    titles += ["segment F1", "event F1", "boundary [s]", "changes"]
     lines = [f"| {' | '.join(titles)} |", "|" + " --- |" * len(titles)]
     for title, s in scores.items():
         low, high = s.interval
         cells = [title, f"{100 * s.accuracy:.1f} ({100 * low:.1f} to {100 * high:.1f})"]
-        cells += [f"{100 * value:.1f}" for value in (s.speech, *s.recall.values())]
+        cells += [
+            f"{100 * value:.1f}"
+            for value in (s.speech, *s.recall.values(), s.segment_f1, s.event_f1)
+        ]
         cells += ["" if s.boundary is None else f"{s.boundary:.2f}", f"{s.changes:.2f}"]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"

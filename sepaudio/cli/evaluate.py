@@ -1,21 +1,29 @@
 """`sepaudio evaluate`: a classifier on a manifest, or any other model on lists of mixtures.
 
-With `--references` or `--scores` it is about audio, not about a model: see `evaluate_audio`.
+With `--references` or `--scores` it is about audio, not about a model: see `evaluate_audio`; with
+`--labels` about labels and timelines: see `evaluate_labels`.
 """
 
 from __future__ import annotations
 
 import json
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
 
 def run(arguments: list[str]) -> int:
     """Print a table, and write everything as JSON when asked."""
-    if {word.split("=")[0] for word in arguments} & {"--references", "--scores"}:
+    words = {word.split("=")[0] for word in arguments}
+    if words & {"--references", "--scores"}:
         from .evaluate_audio import run as run_audio
 
         return run_audio(arguments)
+    if words & {"--labels", "--predictions"}:
+        from .evaluate_labels import run as run_labels
+
+        return run_labels(arguments)
     from jsonargparse import ArgumentParser
 
     from ..verbs.presence import LEAST
@@ -27,7 +35,8 @@ def run(arguments: list[str]) -> int:
         "kind, license, source, split), per window. SI-SNR of a separator or an extractor on lists "
         "of mixtures (a CSV with mixture_id, source_1_path ...). Of audio that is there, whatever "
         "made it: `sepaudio evaluate --references DIR --estimates DIR`, of which "
-        "`sepaudio evaluate --references --help` tells.",
+        "`sepaudio evaluate --references --help` tells. Of labels or timelines that are there: "
+        "`sepaudio evaluate --labels REFERENCE --predictions FILE`, see `--labels --help`.",
     )
     parser.add_argument("model", help="name of weights, or a model folder")
     parser.add_argument("manifests", nargs="+", help="CSV files: manifests, or lists of mixtures")
@@ -75,13 +84,22 @@ def run(arguments: list[str]) -> int:
     for name in ("metrics", "compare", "plot", "genders"):
         if getattr(options, name) is not None:
             parser.error(f"--{name} is for lists of mixtures, but {options.model} classifies")
+    began = time.perf_counter()
     scores = verb.evaluate(
         net, options.manifests, split=options.split, seconds=options.seconds, device=options.device
     )
+    took = time.perf_counter() - began
+    minutes = sum(score.minutes for score in scores)  # heard anew for every length of the windows
+    speed = 60 * minutes / took
     print(verb.as_markdown(scores, list(net.labels)), end="")
+    device = next(net.parameters()).device
+    print(
+        f"{minutes:.1f} min of audio in {took:.1f} s on {device}: {speed:.0f} times real time",
+        file=sys.stderr,
+    )
     if options.output is not None:
-        text = json.dumps(verb.as_dict(scores), indent=2) + "\n"
-        atomic_text(Path(options.output), text)
+        told = [{**one, "times_real_time": speed} for one in verb.as_dict(scores)]
+        atomic_text(Path(options.output), json.dumps(told, indent=2) + "\n")
     return 0
 
 

@@ -7,6 +7,7 @@ from .condition import CONDITIONS, condition
 from .conv import PictureConv, TimeConv, convolve, tensorflow_pad
 from .dense import DenseStack, statistics_held
 from .dynamic import DynamicConv, DynamicFilter, position_conv, sample_conv
+from .fisher import fisher_size, fisher_vector
 from .fractal import FractalBlock, FractalPaths, FrozenSum
 from .gated import GatedConv1d, gate
 from .gmm import GMM, Statistics, Subspace, scatter, statistics
@@ -105,6 +106,8 @@ __all__ = [
     "condition",
     "convolve",
     "drop_rates",
+    "fisher_size",
+    "fisher_vector",
     "gate",
     "mask_time",
     "masks_of",

@@ -1,4 +1,4 @@
-"""Figures of merit: of classifiers, of signals, by named libraries, and the doubt left over."""
+"""Figures of merit: of classes, events and signals, by named libraries, and the doubt left over."""
 
 from .classification import (
     accuracy,
@@ -6,32 +6,64 @@ from .classification import (
     calibration_error,
     confusion,
     f1_scores,
+    gap,
+    macro_f1,
+    precisions,
+    ranked,
     recalls,
+    reliability,
 )
-from .intervals import Comparison, bootstrap, compare, mean_interval
+from .events import active, event_counts, f1_of, segment_counts
+from .intervals import (
+    MCNEMAR,
+    REDRAWN,
+    Comparison,
+    bootstrap,
+    compare,
+    mcnemar,
+    mean_interval,
+    redrawn,
+    redrawn_p,
+    spread,
+)
 from .named import museval_sdr, pesq, sdr, stoi
 from .signal import improvement, level, si_sdr, si_snr, silent, snr, wrong_source
 
 __all__ = [
+    "MCNEMAR",
+    "REDRAWN",
     "Comparison",
     "accuracy",
+    "active",
     "balanced_accuracy",
     "bootstrap",
     "calibration_error",
     "compare",
     "confusion",
+    "event_counts",
+    "f1_of",
     "f1_scores",
+    "gap",
     "improvement",
     "level",
+    "macro_f1",
+    "mcnemar",
     "mean_interval",
     "museval_sdr",
     "pesq",
+    "precisions",
+    "ranked",
     "recalls",
+    "redrawn",
+    "redrawn_p",
+    "reliability",
     "sdr",
+    "segment_counts",
     "si_sdr",
     "si_snr",
     "silent",
     "snr",
+    "spread",
     "stoi",
     "wrong_source",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,31 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 TEST = "Wilcoxon signed-rank, two-sided"
+REDRAWN = "files drawn again, two-sided"
+MCNEMAR = "McNemar, exact, two-sided"
+
+
+def redrawn(n: int, figures: Callable[[Floats], Any], n_draws: int = 1000, seed: int = 0) -> Floats:
+    """Figures [n_draws, ...] of n files that are drawn again, with replacement, so many times.
+
+    Args:
+        n: files.
+        figures: from how often each file was drawn [n].
+        n_draws: resamplings.
+        seed: of the draws.
+    """
+    draw = np.random.default_rng(seed)
+    drawn = (np.bincount(draw.integers(n, size=n), minlength=n) for _ in range(n_draws))
+    return np.array([figures(counts.astype(np.float64)) for counts in drawn])
+
+
+def spread(values: Floats, level: float = 0.95) -> tuple[float, float]:
+    """The interval that holds a share `level` of the values [n_draws]; NaN where there is none."""
+    values = values[~np.isnan(values)]
+    if not len(values):
+        return float("nan"), float("nan")
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
 
 
 def bootstrap(
@@ -32,11 +58,9 @@ def bootstrap(
         level: share of the draws inside the interval.
         seed: of the draws.
     """
-    draw = np.random.default_rng(seed)
-    n = len(tables)
-    values = [figure(tables[draw.integers(n, size=n)].sum(axis=0)) for _ in range(n_draws)]
-    low, high = np.nanquantile(values, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    tables = np.asarray(tables, dtype=np.float64)
+    summed = lambda counts: figure(np.tensordot(counts, tables, 1))  # noqa: E731
+    return spread(redrawn(len(tables), summed, n_draws, seed), level)
 
 
 def mean_interval(
@@ -105,3 +129,36 @@ def compare(ours: ArrayLike, theirs: ArrayLike, n_draws: int = 1000, seed: int =
         p = float(wilcoxon(difference).pvalue)
     interval = mean_interval(list(difference), n_draws=n_draws, seed=seed)
     return Comparison(n=len(a), difference=float(difference.mean()), interval=interval, p=p)
+
+
+def redrawn_p(differences: Any) -> float:
+    """Two-sided p of no difference, from differences [n_draws] of systems on redrawn files."""
+    values = np.asarray(differences, dtype=np.float64)
+    values = values[~np.isnan(values)]
+    if not values.any():
+        return 1.0
+    rare = min(int((values <= 0).sum()), int((values >= 0).sum()))
+    return min(1.0, 2 * (rare + 1) / (len(values) + 1))
+
+
+def mcnemar(ours: Any, theirs: Any) -> float:
+    """Exact two-sided p of two systems being right equally often.
+
+    Only items that one of them alone has right tell; they would fall to either side by chance.
+
+    Args:
+        ours: [N] whether the first is right.
+        theirs: [N] whether the second is, for the same items.
+
+    Source: McNemar, Psychometrika 12 (1947); exact by the binomial distribution.
+    """
+    a, b = np.asarray(ours, dtype=np.bool_), np.asarray(theirs, dtype=np.bool_)
+    if a.shape != b.shape or a.ndim != 1:
+        raise ValueError(
+            f"answers of shapes {list(a.shape)} and {list(b.shape)}: expected [N] of both"
+        )
+    one, other = int((a & ~b).sum()), int((b & ~a).sum())
+    n = one + other
+    logs = [math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1) for k in range(n + 1)]
+    tail = sum(math.exp(log - n * math.log(2)) for log in logs[: min(one, other) + 1])
+    return min(1.0, 2 * tail)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,9 +155,14 @@ def calibrate(
     assert last.bias is not None
     if any(held(f"{name}.{kind}", frozen) for kind in ("weight", "bias")):
         return 1.0, accuracy
-    grid = torch.logspace(-1, 1, 201, dtype=torch.float64)
-    losses = [float(F.cross_entropy(found / t, labels)) for t in grid]
-    temperature = float(grid[int(np.argmin(losses))])
+    temperature = best_temperature(found, labels)
     last.weight.div_(temperature)
     last.bias.div_(temperature)
     return temperature, accuracy
+
+
+def best_temperature(logits: Tensor, labels: Tensor, least: float = 0.1, most: float = 10) -> float:
+    """The number that logits [N, K] are divided by for the best likelihood of labels [N]."""
+    grid = torch.logspace(math.log10(least), math.log10(most), 201, dtype=torch.float64)
+    losses = [float(F.cross_entropy(logits.double() / t, labels)) for t in grid]
+    return float(grid[int(np.argmin(losses))])

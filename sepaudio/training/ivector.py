@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..frontends import IVector, IVectorCfg
 from ..layers.gmm import Statistics, scatter, statistics
+from .drawn import Drawn
 from .em import MixtureCfg, Report, SubspaceCfg, fit_mixture, fit_subspace
 
 
@@ -85,7 +86,7 @@ def fit_ivector(
     """
     torch.manual_seed(recipe.seed)
     model = IVector(cfg).eval()
-    drawn = _Drawn(recipe.frames, recipe.seed)
+    drawn = Drawn(recipe.frames, recipe.seed)
     heard, unvoiced, n_frames = 0, 0, 0
     least = cfg.least_seconds * model.sample_rate / model.mfcc.hop
     for x in recordings():
@@ -157,35 +158,3 @@ def _mean(model: IVector, of: Statistics) -> Tensor:
     pairs = zip(torch.split(of.counts, 64), torch.split(of.sums, 64), strict=True)
     means = [model.subspace.posterior(Statistics(*some))[0] for some in pairs]
     return torch.cat(means).mean(dim=0)
-
-
-class _Drawn:
-    """At most `most` of all frames added, each as likely as any other."""
-
-    def __init__(self, most: int, seed: int):
-        self.most = most
-        self.generator = torch.Generator().manual_seed(seed)
-        self.kept: list[tuple[Tensor, Tensor]] = []
-        self.n = 0
-
-    def add(self, frames: Tensor) -> None:
-        """Frames [D, L]."""
-        lots = torch.rand(frames.shape[1], generator=self.generator)
-        self.kept.append((lots, frames))
-        self.n += frames.shape[1]
-        if self.n > 2 * self.most:
-            self._drop()
-
-    def _drop(self) -> None:
-        """Keep the frames with the lowest lots, in their order."""
-        lots = torch.cat([lots for lots, _ in self.kept])
-        frames = torch.cat([frames for _, frames in self.kept], dim=1)
-        if len(lots) > self.most:
-            keep = lots.topk(self.most, largest=False).indices.sort().values
-            lots, frames = lots[keep], frames[:, keep]
-        self.kept, self.n = [(lots, frames)], len(lots)
-
-    def frames(self) -> Tensor:
-        """All that were drawn, [D, L]."""
-        self._drop()
-        return self.kept[0][1]

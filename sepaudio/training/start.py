@@ -59,8 +59,14 @@ def model_of(recipe: AnyRecipe) -> tuple[nn.Module, Start | None]:
 
     Raises:
         ValueError: the weights of `init` do not fit; a tensor, both shapes and a remedy are named.
+            Or the architecture is not trained by gradient.
     """
     model = registry.build(model_cfg(recipe))
+    if hasattr(model, "found_by"):
+        raise ValueError(
+            f"architecture={recipe.architecture} is found by {model.found_by}: expected one that "
+            "is trained by gradient; see recipes/classical/train.py"
+        )
     if not recipe.init:
         return model, None
     theirs = hub.load(recipe.init, untrained=True)

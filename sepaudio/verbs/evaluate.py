@@ -46,6 +46,7 @@ class Score:
         calibration_error: of the largest probability.
         confusion: counts, a row per true class.
         by_origin: accuracy and windows by collection.
+        minutes: of audio that was judged.
     """
 
     seconds: float
@@ -60,6 +61,7 @@ class Score:
     calibration_error: float
     confusion: list[list[int]]
     by_origin: dict[str, tuple[float, int]] = field(default_factory=dict)
+    minutes: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -69,10 +71,12 @@ class Track:
     Attributes:
         recording: whose.
         probabilities: [windows, K]
+        seconds: duration.
     """
 
     recording: Recording
     probabilities: NDArray[np.float64]
+    seconds: float = 0.0
 
 
 def evaluate(
@@ -150,7 +154,7 @@ def tracks(
             loud = [w for w, level in zip(windows, levels, strict=True) if level >= least]
             said = [probabilities(net, loud[i : i + BATCH]) for i in range(0, len(loud), BATCH)]
             if said:
-                found[s].append(Track(row, np.concatenate(said)))
+                found[s].append(Track(row, np.concatenate(said), len(x) / rate))
     return found
 
 
@@ -205,6 +209,7 @@ def summarise(found: Sequence[Track], labels: Sequence[str], seconds: float) -> 
         by_origin={
             name: (metrics.accuracy(one), int(one.sum())) for name, one in sorted(origins.items())
         },
+        minutes=sum(track.seconds for track in found) / 60,
     )
 
 

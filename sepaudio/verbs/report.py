@@ -44,8 +44,15 @@ def compared_as_markdown(found: Mapping[str, Mapping[str, Comparison]]) -> str:
         for key, one in comparisons.items():
             spread = _spread({"mean": one.difference, "interval": one.interval}, 3)
             lines.append((name, key, spread, f"{one.p:.2g}", str(one.n)))
-    tests = {one.test for comparisons in found.values() for one in comparisons.values()}
-    return f"{table(lines, left=(0, 1))}\np: {'; '.join(sorted(tests))}, files paired\n"
+    tests: dict[str, set[str]] = {}
+    for comparisons in found.values():
+        for key, one in comparisons.items():
+            tests.setdefault(one.test, set()).add(key)
+    told = [
+        test if len(tests) == 1 else f"{test} ({', '.join(sorted(keys))})"
+        for test, keys in sorted(tests.items())
+    ]
+    return f"{table(lines, left=(0, 1))}\np: {'; '.join(told)}, files paired\n"
 
 
 def check_plot(path: str | Path) -> None:
