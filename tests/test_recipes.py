@@ -200,3 +200,9 @@ def test_from_clips_with_folds_to_published_weights(tmp_path):
     card = (tmp_path / "weights" / "esc10" / "README.md").read_text()
     assert "**fold 5 was not heard**" in card and "clips CC-BY-3.0" in card
     assert "Sampling" not in card and "heard as" in card
+    tiny = [word for word in tiny if "valid_every" not in word]
+    more = ["--folds", 2, "--init", "weights/esc10", "--into", tmp_path]
+    script(tmp_path, "../esc10/own_classes.py", "m.csv", *more, *tiny)
+    text = (tmp_path / "README.md").read_text()
+    assert text.count("| `weights/esc10` | ") == 2 and "| chance | all | " in text
+    assert "| last step |" in text  # what else stands there stays

@@ -60,13 +60,13 @@ def test_of_two_speakers_the_enrolled_one_comes_out(tmp_path, capsys):
 
 
 def test_a_crying_baby_is_named(capsys):
-    """Both clips are of the fold that was not trained on."""
-    files = [str(SAMPLES / f"{name}.flac") for name in ("crying_baby", "helicopter")]
+    """The clip is of the fold that was not trained on."""
+    file = str(SAMPLES / "crying_baby.flac")
     with pytest.raises(SystemExit) as stopped:
-        main(["classify", "--model", "esc10", *files, "--format", "csv"])
+        main(["classify", "--model", "esc10", file, "--format", "csv"])
     assert stopped.value.code == 0
-    lines = capsys.readouterr().out.splitlines()[1:]
-    assert [line.split(",")[1] for line in lines] == ["crying_baby", "helicopter"]
+    (line,) = capsys.readouterr().out.splitlines()[1:]
+    assert line.split(",")[1] == "crying_baby"
 
 
 def test_no_clip_of_the_fold_that_tests_was_trained_on():

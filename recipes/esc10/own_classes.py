@@ -62,9 +62,8 @@ def judged(folder: Path) -> list[np.ndarray]:
     return [metrics.confusion(np.array([a]), np.array([b]), n) for a, b in pairs]
 
 
-def fill(text: str) -> None:
+def fill(readme: Path, text: str) -> None:
     """Write the table between its marks in README.md."""
-    readme = HERE / "README.md"
     head, _, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
     tail = rest.partition(END)[2]
     files.atomic_text(readme, f"{head}{BEGIN}\n\n{text.strip()}\n\n{END}{tail}")
@@ -79,6 +78,7 @@ def main() -> None:
     parser.add_argument("manifest", type=Path)
     parser.add_argument("--folds", nargs="+", type=int, default=[1, 2, 3])
     parser.add_argument("--init", default="esc10")
+    parser.add_argument("--into", type=Path, default=HERE, help="folder of the README.md to fill")
     options = parser.parse_args([word for word in sys.argv[1:] if word not in changes])
     rows = manifest.read(options.manifest)
     classes = len({row.kind for row in rows})
@@ -98,7 +98,7 @@ def main() -> None:
             f"| {start} | {learned} | {100 * right:.1f} ({100 * low:.1f} to {100 * high:.1f}) |"
         )
     text = "\n".join(lines)
-    fill(text)
+    fill(options.into / "README.md", text)
     print(text)
 
 

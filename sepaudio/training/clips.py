@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -238,7 +238,7 @@ def fit(
     averaged = run(
         model,
         *lesson(clips, model, recipe),
-        recipe.optim,
+        replace(recipe.optim, keep_best=1),  # `best` is the only one there
         seed=recipe.seed,
         folder=folder,
         resolved=recipes.to_yaml(recipe),
