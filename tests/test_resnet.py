@@ -51,6 +51,8 @@ CIFAR = {  # ten classes
     "wrn40_1": 563930,
     "wrn40_2": 2243546,
     "wrn40_10": 55841754,
+    "ror3_56": 762746,
+    "ror3_110": 1637690,
     "multiresnet26_2_10": 72691706,
     "multiresnet26_4_10": 145116730,
     "multiresnet200_5": 10189018,
@@ -252,3 +254,23 @@ def test_a_block_that_is_left_out_costs_nothing():
     assert all(p.grad is None for p in block.parameters())
     assert not block.branch[0].norm.num_batches_tracked
     assert net.stem.unit.conv.weight.grad is not None
+
+
+def test_residual_networks_of_residual_networks_are_plain_ones_without_their_shortcuts():
+    nested = laws.perturbed(backbone("ror3_56", 3, 0.5).double().eval())
+    plain = backbone("resnet20", 3, 0.5, stages=stages(8, 8, 8, first=16)).double().eval()
+    (whole,) = nested.stages
+    with torch.no_grad():
+        for outer in (whole, *whole.branch):
+            for value in outer.shortcut.norm.parameters():
+                value.zero_()
+    inner = [v for n, v in nested.state_dict().items() if not _outer(n)]
+    plain.load_state_dict(dict(zip(plain.state_dict(), inner, strict=True)))
+    x = laws.noise(1, 3, 16, 24)
+    with torch.no_grad():
+        laws.close(nested(x), plain(x), 1e-10)
+
+
+def _outer(name):
+    """Whether a tensor is of a shortcut over a group or over all."""
+    return name.startswith("stages.0.shortcut") or name.split(".")[4:5] == ["shortcut"]

@@ -113,6 +113,18 @@ def test_a_chain_is_run_backwards(dtype, most):
         assert all(torch.equal(a, b) for a, b in zip(before, net.buffers(), strict=True))
 
 
+def test_half_precision_is_for_the_functions_alone():
+    free, plain = chain(8, torch.float32), chain(8, torch.float32, stored=True)
+    x = laws.noise(2, 8, 9, 11, dtype=torch.float32)
+    for net in (free, plain):
+        with torch.autocast("cpu", torch.bfloat16):
+            y = net(x.bfloat16())
+        assert y.dtype == torch.float32
+        y.square().sum().backward()
+    for ours, theirs in zip(free.parameters(), plain.parameters(), strict=True):
+        assert (ours.grad - theirs.grad).norm() < 0.02 * theirs.grad.norm()
+
+
 def test_the_same_chain_serves_sound_of_one_dimension():
     net = Reversible([TimeConv(3, 3, 5) for _ in range(4)]).double()
     x = laws.noise(2, 6, 20).requires_grad_()

@@ -45,7 +45,8 @@ class NFNetCfg:
         padding: see `PictureConv`.
         alpha: of the branches.
         dropout: before the last layer.
-        drop_path: share of draws in which the last block is left out, in a line from the first on.
+        drop_path: share of draws in which the last block is left out, in a line from the first on;
+            published with 0.25.
     """
 
     stem: tuple[int, ...] = wide((16, 32, 64, 128))
@@ -74,7 +75,7 @@ def nfnet(n: int, dropout: float) -> NFNetCfg:
     """NFNet-Fn: n + 1 times the blocks of F0."""
     blocks = [(n + 1) * count for count in (1, 2, 6, 3)]
     widths = (256, 512, 1536, 1536)
-    return NFNetCfg(stages=stages(widths, *blocks), dropout=dropout, drop_path=0.25)
+    return NFNetCfg(stages=stages(widths, *blocks), dropout=dropout)
 
 
 def nf_resnet(*blocks: int) -> NFNetCfg:

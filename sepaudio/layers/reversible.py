@@ -46,7 +46,12 @@ class Reversible(nn.Module):
         return list(zip(self.functions, self.squeezes, strict=True))
 
     def forward(self, x: Tensor) -> Tensor:
-        """x [B, C, F, L], or [B, C, L] without squeezes, C even -> [B, C', F', L']."""
+        """x [B, C, F, L], or [B, C, L] without squeezes, C even -> [B, C', F', L'].
+
+        Functions may run in half precision; the halves are kept in single
+        precision, else they could not be computed again.
+        """
+        x = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
         if self.stored or not torch.is_grad_enabled():
             return self.run(x)
         y: Tensor = _Forgetting.apply(self, x, *self.parameters())  # type: ignore[no-untyped-call]
@@ -81,7 +86,7 @@ class _Forgetting(torch.autograd.Function):
         y = chain.run(x)
         ctx.chain, ctx.parameters = chain, parameters
         ctx.needs_input = x.requires_grad
-        kind = x.device.type
+        kind = x.device.type if torch.amp.is_autocast_available(x.device.type) else "cpu"
         ctx.autocast = (kind, torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind))
         ctx.save_for_backward(y)
         return y
@@ -99,7 +104,8 @@ class _Forgetting(torch.autograd.Function):
                 learning = [w for w in function.parameters() if w.requires_grad]
                 with torch.enable_grad():
                     added = function(b)
-                grads = torch.autograd.grad(added, [b, *learning], q_grad, allow_unused=True)
+                towards = q_grad.to(added.dtype)
+                grads = torch.autograd.grad(added, [b, *learning], towards, allow_unused=True)
                 b_grad, a, a_grad = grads[0], q - added.detach(), q_grad
                 if squeeze:
                     a, a_grad = F.pixel_shuffle(a, 2), F.pixel_shuffle(a_grad, 2)
