@@ -119,9 +119,8 @@ def windows_table(manifests: list[Path]) -> tuple[dict[str, Any], str]:
         scores = score_rows(net, rows, SECONDS)
         results[method] = as_dict(scores)
         size = sum(x.numel() for x in net.state_dict().values())
-        text += (
-            f"{title}: {len(net.mixtures)} x {net.cfg.components} Gaussians, {size:,} numbers.\n"
-        )
+        gaussians = f"{len(net.mixtures)} x {net.cfg.components} Gaussians"
+        text += f"{TITLES[method]}: {gaussians}, {size:,} numbers.\n"
         text += f"\n{as_markdown(scores, list(net.labels))}\n"
     return results, text
 
