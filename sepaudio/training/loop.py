@@ -29,6 +29,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from .. import doors, registry
 from ..files import atomic_text
+from .optim import optimizer_of, sharpened
 from .recipe import OptimCfg
 from .start import freeze
 from .survey import tell_pace
@@ -124,6 +125,9 @@ class Task(pl.LightningModule):  # type: ignore[misc,name-defined]
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Every step draws from its own seed, so that a replayed step is the same step."""
+        self._reseed(batch_idx)
+
+    def _reseed(self, batch_idx: int) -> None:
         turn = batch_idx % self.cfg.accumulate
         torch.manual_seed((self.seed << 32) + self.done * self.cfg.accumulate + turn)
 
@@ -134,14 +138,11 @@ class Task(pl.LightningModule):  # type: ignore[misc,name-defined]
         return loss
 
     def configure_optimizers(self) -> Any:
-        """AdamW; warm-up, then a cosine to zero, or halving where validation stands still."""
+        """Warm-up, then a cosine to zero, or halving where validation stands still."""
         cfg = self.cfg
-        learning = [p for p in self.model.parameters() if p.requires_grad]
-        groups = [
-            {"params": [p for p in learning if p.ndim > 1], "weight_decay": cfg.weight_decay},
-            {"params": [p for p in learning if p.ndim <= 1], "weight_decay": 0.0},
-        ]
-        optimizer = torch.optim.AdamW(groups, lr=cfg.lr)
+        optimizer = optimizer_of(
+            self.model, cfg.optimizer, cfg.lr, cfg.weight_decay, cfg.decay_depthwise
+        )
 
         def factor(step: int) -> float:
             rise = min(1.0, (step + 1) / max(cfg.warmup, 1))
@@ -151,6 +152,20 @@ class Task(pl.LightningModule):  # type: ignore[misc,name-defined]
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return [optimizer], [{"scheduler": schedule, "interval": "step"}]
+
+    def optimizer_step(
+        self,
+        epoch: int,
+        batch_idx: int,
+        optimizer: Any,
+        optimizer_closure: Callable[[], Any] | None = None,
+    ) -> None:
+        """With the gradient of here, or of where the loss is sharpest near by."""
+        assert optimizer_closure is not None
+        closure = sharpened(
+            optimizer_closure, self.model, self.cfg.sam, lambda: self._reseed(batch_idx)
+        )
+        optimizer.step(closure=closure)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Average the weights, count the step, judge, and only then save: all or none."""

@@ -16,6 +16,7 @@ from ..data.augment import AugmentCfg
 from ..data.mixing import MixingCfg
 from ..data.shelf import check_on_bad
 from ..losses import LOSSES
+from .optim import OPTIMIZERS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,9 +73,13 @@ class OptimCfg:
     Attributes:
         steps: optimiser steps.
         batch: clips a step.
-        lr: largest learning rate of AdamW; rises over `warmup` steps, then a cosine to zero.
+        optimizer: "adamw", or "rmsprop" as MobileNet and EfficientNet were trained with.
+        lr: largest learning rate; rises over `warmup` steps, then a cosine to zero.
         warmup: [steps]
         weight_decay: of weights, not of biases and norms.
+        decay_depthwise: of depthwise filters too.
+        sam: how far each step first climbs to where the loss is sharpest; 0 for not at all, 0.05
+            in the paper, for twice the time of a step.
         clip_norm: largest gradient norm.
         label_smoothing: share of the label spread over all classes.
         ema: decay per step of the averaged weights that are kept.
@@ -94,9 +99,12 @@ class OptimCfg:
 
     steps: int = 6000
     batch: int = 128
+    optimizer: str = "adamw"
     lr: float = 3e-3
     warmup: int = 200
     weight_decay: float = 1e-3
+    decay_depthwise: bool = True
+    sam: float = 0.0
     clip_norm: float = 1.0
     label_smoothing: float = 0.05
     ema: float = 0.998
@@ -116,6 +124,15 @@ class OptimCfg:
         for name in ("steps", "batch", "patience", "keep_best", "accumulate", "threads"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}: expected at least 1")
+        if self.optimizer not in OPTIMIZERS:
+            raise ValueError(
+                f"optimizer={self.optimizer!r}: expected one of {', '.join(OPTIMIZERS)}"
+            )
+        if self.sam < 0 or (self.sam and (self.accumulate > 1 or self.precision == "16-mixed")):
+            raise ValueError(
+                f"sam={self.sam} with accumulate={self.accumulate}, precision={self.precision!r}: "
+                "expected 0 or more, and whole batches in full or bf16 precision"
+            )
         if self.schedule not in ("cosine", "plateau"):
             raise ValueError(f"schedule={self.schedule!r}: expected one of cosine, plateau")
         if self.schedule == "plateau" and not self.valid_every:
