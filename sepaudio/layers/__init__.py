@@ -2,12 +2,14 @@
 
 from .activation import ACTIVATIONS, MASKS, activation, masks_of
 from .attention import PoolAttention2d
+from .chance import DropConnect, MixedPool, StochasticPool
 from .condition import CONDITIONS, condition
 from .conv import PictureConv, TimeConv, tensorflow_pad
 from .dynamic import DynamicConv, DynamicFilter, position_conv, sample_conv
 from .gated import GatedConv1d, gate
 from .gmm import GMM, Statistics, Subspace, scatter, statistics
 from .inverted import InvertedResidual, SqueezeExcite
+from .learned import Highway, Maxout, PiecewiseLinear
 from .norm import (
     NORMS,
     PICTURE_NORMS,
@@ -22,6 +24,7 @@ from .norm import (
 )
 from .pool import POOLS, mask_time, pool_time
 from .pyramid import PreActBottleneck, PyramidConv
+from .recurrent import RecurrentConv
 from .residual import Bottleneck
 from .separable import SeparableConv1d, SeparableConv2d, SpatialSeparableConv2d
 from .shuffle import ChannelShuffle, GroupShuffleUnit, SplitShuffleUnit, channel_shuffle
@@ -44,26 +47,33 @@ __all__ = [
     "ChannelShuffle",
     "ConvUnit",
     "CumulativeNorm",
+    "DropConnect",
     "DynamicConv",
     "DynamicFilter",
     "FixedNorm",
     "GatedConv1d",
     "GlobalNorm",
     "GroupShuffleUnit",
+    "Highway",
     "InvertedResidual",
     "MaskedBatchNorm",
+    "Maxout",
+    "MixedPool",
     "PictureChannelNorm",
     "PictureConv",
+    "PiecewiseLinear",
     "Place",
     "PoolAttention2d",
     "PreActBottleneck",
     "PyramidConv",
+    "RecurrentConv",
     "SeparableConv1d",
     "SeparableConv2d",
     "SpatialSeparableConv2d",
     "SplitShuffleUnit",
     "SqueezeExcite",
     "Statistics",
+    "StochasticPool",
     "Subspace",
     "TCNCfg",
     "TimeConv",
