@@ -14,15 +14,15 @@ from sepaudio.training.loop import Task
 from sepaudio.training.recipe import OptimCfg
 
 FORMULAS = {
-    "relu": lambda x: max(x, 0),
-    "relu6": lambda x: min(max(x, 0), 6),
+    "relu": lambda x: max(x, 0.0),
+    "relu6": lambda x: min(max(x, 0.0), 6.0),
     "leaky_relu": lambda x: x if x > 0 else 0.01 * x,
     "swish": lambda x: x / (1 + math.exp(-x)),
-    "hard_swish": lambda x: x * min(max(x + 3, 0), 6) / 6,
+    "hard_swish": lambda x: x * min(max(x + 3, 0.0), 6.0) / 6,
     "gelu": lambda x: x * 0.5 * (1 + math.erf(x / 2**0.5)),
     "elu": lambda x: x if x > 0 else math.exp(x) - 1,
     "sigmoid": lambda x: 1 / (1 + math.exp(-x)),
-    "hard_sigmoid": lambda x: min(max(x + 3, 0), 6) / 6,
+    "hard_sigmoid": lambda x: min(max(x + 3, 0.0), 6.0) / 6,
     "tanh": math.tanh,
     "none": lambda x: x,
 }
@@ -38,7 +38,7 @@ def test_activations_by_their_formulas(name):
         if min(abs(v - kink) for kink in (-3, 0, 3, 6)) > 1e-3:
             rise = FORMULAS[name](v + 1e-6) - FORMULAS[name](v - 1e-6)
             assert slope == pytest.approx(rise / 2e-6, abs=1e-8)
-        assert -0.2 <= slope <= 1.2  # at a kink too
+        assert -0.51 <= slope <= 1.51  # at a kink too
 
 
 def test_response_normalisation_by_a_loop():
