@@ -83,8 +83,10 @@ def small(name, in_channels=3, dtype=torch.float64, **more):
 
 
 def test_an_unknown_backbone_is_refused():
-    with pytest.raises(ValueError, match="no backbone is called 'resnet49'; did you mean 'resnet"):
-        backbone("resnet49", 3, 1.0)
+    with pytest.raises(
+        ValueError, match="no backbone is called 'resnet_50'; did you mean 'resnet50'"
+    ):
+        backbone("resnet_50", 3, 1.0)
 
 
 @pytest.mark.parametrize("name", NAMES)

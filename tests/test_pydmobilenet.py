@@ -17,10 +17,10 @@ from sepaudio.layers import PyramidConv
         ("pydmobilenet_56", {0.25: 109146, 0.5: 200330, 0.75: 291514, 1.0: 382698}),
         ("pydmobilenet_29_concat", {0.25: 92514, 0.5: 169754, 0.75: 246994}),
         ("pydmobilenet_56_concat", {0.25: 175002, 0.5: 332042, 0.75: 489082}),
-        ("mobilenet_29", {0.5: 79034, 1.0: 142794, 1.5: 206554}),
-        ("mobilenet_56", {0.5: 150602, 1.0: 283242, 1.5: 415882}),
-        ("resnet_29", {0.5: 221162}),
-        ("resnet_56", {0.5: 434858}),
+        ("cifar_mobilenet_29", {0.5: 79034, 1.0: 142794, 1.5: 206554}),
+        ("cifar_mobilenet_56", {0.5: 150602, 1.0: 283242, 1.5: 415882}),
+        ("cifar_resnet_29", {0.5: 221162}),
+        ("cifar_resnet_56", {0.5: 434858}),
     ],
 )
 def test_sizes_of_the_authors_weights(name, counts):
@@ -39,7 +39,7 @@ def test_a_hundred_classes_and_the_cost_of_a_picture():
 def test_without_its_larger_kernels_it_is_the_mobilenet():
     torch.manual_seed(1)
     pyramid = laws.perturbed(backbone("pydmobilenet_29", 3, 0.25, n_classes=4).double()).eval()
-    plain = backbone("mobilenet_29", 3, 0.25, n_classes=4).double().eval()
+    plain = backbone("cifar_mobilenet_29", 3, 0.25, n_classes=4).double().eval()
     state = pyramid.state_dict()
     x = laws.noise(2, 3, 24, 40)
     with torch.no_grad():

@@ -49,10 +49,10 @@ P29, P56 = layers(29), layers(56)
     pydmobilenet_56=P56,
     pydmobilenet_29_concat=replace(P29, fusion="concat"),
     pydmobilenet_56_concat=replace(P56, fusion="concat"),
-    mobilenet_29=replace(P29, kernels=(3,)),
-    mobilenet_56=replace(P56, kernels=(3,)),
-    resnet_29=replace(P29, kernels=None, alpha=0.5),
-    resnet_56=replace(P56, kernels=None, alpha=0.5),
+    cifar_mobilenet_29=replace(P29, kernels=(3,)),
+    cifar_mobilenet_56=replace(P56, kernels=(3,)),
+    cifar_resnet_29=replace(P29, kernels=None, alpha=0.5),
+    cifar_resnet_56=replace(P56, kernels=None, alpha=0.5),
 )
 def pydmobilenet(cfg: PydMobileNetCfg, in_channels: int, n_classes: int) -> Network:
     """Picture -> features [B, 128, F / 4, L / 4]; made for pictures of 32x32."""

@@ -3,6 +3,7 @@
 from .activation import ACTIVATIONS, MASKS, activation, masks_of
 from .attention import PoolAttention2d
 from .branches import COMBINES, Branches, SameMaxPool, WindowMeans
+from .chance import DropConnect, MixedPool, StochasticPool
 from .condition import CONDITIONS, condition
 from .conv import PictureConv, TimeConv, convolve, tensorflow_pad
 from .dense import DenseStack, statistics_held
@@ -13,6 +14,7 @@ from .gated import GatedConv1d, gate
 from .gmm import GMM, Statistics, Subspace, scatter, statistics
 from .hyper import HyperConv, KernelGenerator
 from .inverted import InvertedResidual, SqueezeExcite
+from .learned import Highway, Maxout, PiecewiseLinear
 from .norm import (
     NORMS,
     PICTURE_NORMS,
@@ -29,6 +31,7 @@ from .partial import CrossStage
 from .poly import PolyUnit
 from .pool import POOLS, mask_time, pool_time
 from .pyramid import PreActBottleneck, PyramidConv
+from .recurrent import RecurrentConv
 from .regularise import DropPath, LayerScale, drop_rates
 from .residual import ORDERINGS, Conv, PadShortcut, Residual, Summed, basic, bottleneck, residual
 from .reversible import Reversible
@@ -60,6 +63,7 @@ __all__ = [
     "CrossStage",
     "CumulativeNorm",
     "DenseStack",
+    "DropConnect",
     "DropPath",
     "DynamicConv",
     "DynamicFilter",
@@ -70,19 +74,24 @@ __all__ = [
     "GatedConv1d",
     "GlobalNorm",
     "GroupShuffleUnit",
+    "Highway",
     "HyperConv",
     "InvertedResidual",
     "KernelGenerator",
     "LayerScale",
     "MaskedBatchNorm",
+    "Maxout",
+    "MixedPool",
     "PadShortcut",
     "PictureChannelNorm",
     "PictureConv",
+    "PiecewiseLinear",
     "Place",
     "PolyUnit",
     "PoolAttention2d",
     "PreActBottleneck",
     "PyramidConv",
+    "RecurrentConv",
     "Residual",
     "Reversible",
     "SameMaxPool",
@@ -94,6 +103,7 @@ __all__ = [
     "SplitShuffleUnit",
     "SqueezeExcite",
     "Statistics",
+    "StochasticPool",
     "Subspace",
     "Summed",
     "TCNCfg",

@@ -30,6 +30,7 @@ from .. import doors, registry
 from ..files import atomic_text
 from .clip import adaptive_clip
 from .optim import OptimCfg, factor
+from .optimizers import optimizer_of, sharpened
 from .start import freeze
 from .survey import tell_pace
 
@@ -124,6 +125,9 @@ class Task(pl.LightningModule):  # type: ignore[misc,name-defined]
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Every step draws from its own seed, so that a replayed step is the same step."""
+        self._reseed(batch_idx)
+
+    def _reseed(self, batch_idx: int) -> None:
         turn = batch_idx % self.cfg.accumulate
         torch.manual_seed((self.seed << 32) + self.done * self.cfg.accumulate + turn)
 
@@ -134,18 +138,11 @@ class Task(pl.LightningModule):  # type: ignore[misc,name-defined]
         return loss
 
     def configure_optimizers(self) -> Any:
-        """AdamW or Adam, and the schedule of the learning rate, see `OptimCfg`."""
+        """The optimiser and the schedule of the learning rate, see `OptimCfg`."""
         cfg = self.cfg
-        learning = [p for p in self.model.parameters() if p.requires_grad]
-        optimizer: torch.optim.Optimizer
-        if cfg.optimizer == "adam":
-            optimizer = torch.optim.Adam(learning, lr=cfg.lr, weight_decay=cfg.weight_decay)
-        else:
-            groups = [
-                {"params": [p for p in learning if p.ndim > 1], "weight_decay": cfg.weight_decay},
-                {"params": [p for p in learning if p.ndim <= 1], "weight_decay": 0.0},
-            ]
-            optimizer = torch.optim.AdamW(groups, lr=cfg.lr)
+        optimizer = optimizer_of(
+            self.model, cfg.optimizer, cfg.lr, cfg.weight_decay, cfg.decay_depthwise
+        )
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: factor(cfg, step) * self.factor
         )
@@ -163,6 +160,20 @@ class Task(pl.LightningModule):  # type: ignore[misc,name-defined]
             trunk = (p for name, p in named if name.split(".")[0] != "head")
             adaptive_clip(trunk, self.cfg.clip_ratio)
         self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+
+    def optimizer_step(
+        self,
+        epoch: int,
+        batch_idx: int,
+        optimizer: Any,
+        optimizer_closure: Callable[[], Any] | None = None,
+    ) -> None:
+        """With the gradient of here, or of where the loss is sharpest near by."""
+        assert optimizer_closure is not None
+        closure = sharpened(
+            optimizer_closure, self.model, self.cfg.sam, lambda: self._reseed(batch_idx)
+        )
+        optimizer.step(closure=closure)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Average the weights, count the step, judge, and only then save: all or none."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+OPTIMIZERS = ("adamw", "adam", "rmsprop")
 HELD, RISEN = 5, 15  # epochs of ESResNet's schedule: a tenth until the one, all of it at the other
 
 
@@ -18,6 +19,9 @@ class OptimCfg:
         lr: largest learning rate; rises over `warmup` steps, then a cosine to zero.
         warmup: [steps]
         weight_decay: of weights, not of biases and norms.
+        decay_depthwise: of depthwise filters too.
+        sam: how far each step first climbs to where the loss is sharpest; 0 for not at all, 0.05
+            in the paper, for twice the time of a step.
         clip_norm: largest gradient norm.
         clip_ratio: largest norm of a filter's gradient, as a share of the filter's; 0 for any.
         label_smoothing: share of the label spread over all classes.
@@ -25,7 +29,8 @@ class OptimCfg:
         lengths: clip lengths drawn for each batch [s].
         late_frame: end each clip at a random frame of its last half, one for the whole batch
             (the author's rule), so that the network learns to decide at any moment.
-        optimizer: "adamw", or "adam", whose decay is of all weights and part of the gradient.
+        optimizer: "adamw"; "adam", whose decay is of all weights and part of the gradient; or
+            "rmsprop", as MobileNet and EfficientNet were trained with.
         schedule: "cosine" to zero, "plateau": halved where validation stands still, or "esresnet":
             that of its authors, see `factor`.
         epoch_steps: that "esresnet" takes for an epoch.
@@ -44,6 +49,8 @@ class OptimCfg:
     lr: float = 3e-3
     warmup: int = 200
     weight_decay: float = 1e-3
+    decay_depthwise: bool = True
+    sam: float = 0.0
     clip_norm: float = 1.0
     clip_ratio: float = 0.0
     label_smoothing: float = 0.05
@@ -68,8 +75,15 @@ class OptimCfg:
                 raise ValueError(f"{name}={getattr(self, name)}: expected at least 1")
         if self.clip_ratio < 0:
             raise ValueError(f"clip_ratio={self.clip_ratio}: expected 0 or more, such as 0.01")
-        if self.optimizer not in ("adamw", "adam"):
-            raise ValueError(f"optimizer={self.optimizer!r}: expected one of adamw, adam")
+        if self.optimizer not in OPTIMIZERS:
+            raise ValueError(
+                f"optimizer={self.optimizer!r}: expected one of {', '.join(OPTIMIZERS)}"
+            )
+        if self.sam < 0 or (self.sam and (self.accumulate > 1 or self.precision == "16-mixed")):
+            raise ValueError(
+                f"sam={self.sam} with accumulate={self.accumulate}, precision={self.precision!r}: "
+                "expected 0 or more, and whole batches in full or bf16 precision"
+            )
         if self.schedule not in ("cosine", "plateau", "esresnet"):
             raise ValueError(
                 f"schedule={self.schedule!r}: expected one of cosine, plateau, esresnet"

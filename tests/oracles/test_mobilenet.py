@@ -28,6 +28,17 @@ def test_logits_equal_timm_at_a_size_that_is_not_square():
         laws.close(ours(x), theirs(x), 1e-10)
 
 
+def test_logits_with_relu_equal_pytorchcv():
+    model = pytest.importorskip("pytorchcv.model_provider")
+    theirs = model.get_model("mobilenet_wd4").eval().double()
+    theirs.features.final_pool = torch.nn.AdaptiveAvgPool2d(1)  # 7x7 there
+    ours = backbone("mobilenet_v1", 3, 0.25, n_classes=1000, act="relu").eval().double()
+    ours.load_state_dict(in_order(laws.perturbed(theirs).state_dict(), ours))
+    x = laws.noise(2, 3, 64, 100)
+    with torch.no_grad():
+        laws.close(ours(x), theirs(x), 1e-10)
+
+
 def test_relu_and_relu6_are_different_networks():
     torch.manual_seed(0)
     six, plain = (

@@ -1,0 +1,158 @@
+"""Optimisers of a run, and steps that look for flat places."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+
+class RMSProp(torch.optim.Optimizer):
+    """RMSProp as TensorFlow has it, with momentum.
+
+    v <- a v + (1 - a) g^2, b <- m b + lr g / sqrt(v + eps), w <- w - b; v begins at one.
+
+    Differs from torch.optim.RMSprop: eps lies inside the root, v begins at one and not at zero,
+    the learning rate is in the momentum. With its large eps this is what the recipes of
+    Inception, MobileNet and EfficientNet mean.
+
+    Args:
+        params: parameters, or groups of them.
+        lr: learning rate.
+        alpha: a, share of the past in the mean square.
+        momentum: m.
+        eps: added to the mean square.
+        weight_decay: added to the gradient, as a share of the weight.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-2,
+        alpha: float = 0.9,
+        momentum: float = 0.9,
+        eps: float = 1e-3,
+        weight_decay: float = 0.0,
+    ):
+        values = {"lr": lr, "alpha": alpha, "momentum": momentum, "eps": eps}
+        super().__init__(params, {**values, "weight_decay": weight_decay})
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """One step; the loss of `closure`, which computes the gradients, where there is one."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        with torch.no_grad():
+            for group in self.param_groups:
+                for p in group["params"]:
+                    if p.grad is not None:
+                        self._move(p, group)
+        return loss
+
+    def _move(self, p: Tensor, group: dict[str, Any]) -> None:
+        assert p.grad is not None
+        state = self.state[p]
+        if not state:
+            state["square"], state["momentum"] = torch.ones_like(p), torch.zeros_like(p)
+        gradient = p.grad + group["weight_decay"] * p
+        state["square"].lerp_(gradient.square(), 1 - group["alpha"])
+        pace = gradient / (state["square"] + group["eps"]).sqrt()
+        state["momentum"].mul_(group["momentum"]).add_(pace, alpha=group["lr"])
+        p.sub_(state["momentum"])
+
+
+def depthwise(model: nn.Module) -> set[nn.Parameter]:
+    """The filters of depthwise convolutions: each sees one channel of several."""
+    found = set()
+    for module in model.modules():
+        weight, groups = getattr(module, "weight", None), getattr(module, "groups", 1)
+        if isinstance(weight, nn.Parameter) and groups > 1 and weight.shape[1] == 1:
+            found.add(weight)
+    return found
+
+
+def optimizer_of(
+    model: nn.Module, name: str, lr: float, weight_decay: float, decay_depthwise: bool = True
+) -> torch.optim.Optimizer:
+    """An optimiser of all that learns; biases and norms do not decay.
+
+    Args:
+        model: its parameters that need gradients are learned.
+        name: a row of `OptimCfg.optimizer`; "adam" decays all there is, as torch's does.
+        lr: learning rate.
+        weight_decay: of weights.
+        decay_depthwise: of depthwise filters too; MobileNet's recipe leaves these few out.
+    """
+    if name == "adam":
+        own = [p for p in model.parameters() if p.requires_grad]
+        return torch.optim.Adam(own, lr=lr, weight_decay=weight_decay)
+    spared = set() if decay_depthwise else depthwise(model)
+    learning = [p for p in model.parameters() if p.requires_grad]
+    heavy = [p for p in learning if p.ndim > 1 and p not in spared]
+    light = [p for p in learning if p.ndim <= 1 or p in spared]
+    groups = [
+        {"params": heavy, "weight_decay": weight_decay},
+        {"params": light, "weight_decay": 0.0},
+    ]
+    return RMSProp(groups, lr=lr) if name == "rmsprop" else torch.optim.AdamW(groups, lr=lr)
+
+
+def sharpened(
+    closure: Callable[[], Any],
+    model: nn.Module,
+    rho: float,
+    again: Callable[[], None] = lambda: None,
+) -> Callable[[], Any]:
+    """Sharpness-aware minimisation, as a closure that takes the place of another.
+
+    It computes the gradient, climbs by `rho` along it, leaves behind the gradient of up there and
+    the weights of down here. Any optimiser then steps with it. Statistics of batch norms are
+    those of the first pass alone.
+
+    Source: Foret et al. 2020 (2010.01412), equations 2 and 3, algorithm 1.
+
+    Args:
+        closure: zeroes the gradients, computes the loss and its gradients, returns the loss.
+        model: whose parameters have gradients.
+        rho: length of the climb; 0 changes nothing.
+        again: called before the second pass, such as to draw the same dropout.
+    """
+    if not rho:
+        return closure
+
+    def both() -> Any:
+        loss = closure()
+        with torch.no_grad():
+            moved = [p for p in model.parameters() if p.grad is not None]
+            before = [p.clone() for p in moved]
+            norm = torch.stack([p.grad.norm() for p in moved if p.grad is not None]).norm()
+            for p in moved:
+                p.add_(p.grad * (rho / norm.clamp_min(1e-12)))
+        again()
+        with _same_statistics(model):
+            closure()
+        with torch.no_grad():
+            for p, value in zip(moved, before, strict=True):
+                p.copy_(value)
+        return loss
+
+    return both
+
+
+@contextmanager
+def _same_statistics(model: nn.Module) -> Iterator[None]:
+    """Batch norms that learn nothing about means and variances."""
+    norms = [m for m in model.modules() if isinstance(m, _BatchNorm)]
+    momenta = [m.momentum for m in norms]
+    for m in norms:
+        m.momentum = 0.0
+    try:
+        yield
+    finally:
+        for m, momentum in zip(norms, momenta, strict=True):
+            m.momentum = momentum

@@ -1,0 +1,172 @@
+"""Optimisers, sharpness-aware steps, averaged weights and smoothed labels, by their formulas."""
+
+import laws
+import pytest
+import torch
+from little_runs import CFG, draw, fit, fresh
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from sepaudio.backbones import backbone
+from sepaudio.training.classify import cross_entropy
+from sepaudio.training.loop import Task
+from sepaudio.training.optimizers import RMSProp, depthwise, optimizer_of, sharpened
+from sepaudio.training.recipe import OptimCfg
+
+
+class Bowl(nn.Module):
+    """Half of w' A w."""
+
+    def __init__(self):
+        super().__init__()
+        root = laws.noise(4, 4)
+        self.a = root @ root.T + torch.eye(4)
+        self.w = nn.Parameter(laws.noise(4, seed=1))
+
+    def forward(self):
+        return 0.5 * self.w @ self.a @ self.w
+
+
+def closure_of(model):
+    def closure():
+        model.zero_grad()
+        loss = model()
+        loss.backward()
+        return loss
+
+    return closure
+
+
+def test_a_sharpened_gradient_is_that_of_higher_up():
+    bowl = Bowl()
+    w, g = bowl.w.detach().clone(), bowl.a @ bowl.w.detach()
+    loss = sharpened(closure_of(bowl), bowl, 0.1)()
+    laws.close(bowl.w.grad, bowl.a @ (w + 0.1 * g / g.norm()))
+    assert torch.equal(bowl.w, w)  # to the last bit
+    assert loss.item() == pytest.approx(0.5 * (w @ g).item())
+
+
+def test_without_a_climb_it_is_the_base_optimizer():
+    closure = closure_of(Bowl())
+    assert sharpened(closure, Bowl(), 0.0) is closure
+
+
+def test_statistics_are_those_of_the_first_pass_and_dropout_is_the_same_in_both():
+    norm, seen = nn.BatchNorm1d(3), []
+    x = laws.noise(8, 3, dtype=torch.float32)
+
+    def closure():
+        norm.zero_grad()
+        y = nn.functional.dropout(norm(x))
+        seen.append(y == 0)
+        y.square().sum().backward()
+
+    sharpened(closure, norm, 0.05, lambda: torch.manual_seed(0))()
+    assert torch.equal(*seen)
+    laws.close(norm.running_mean, 0.1 * x.mean(dim=0), 1e-5)
+    assert norm.momentum == 0.1
+
+
+def test_rmsprop_by_its_formula():
+    p = nn.Parameter(torch.tensor([2.0], dtype=torch.float64))
+    optimizer = RMSProp([p], lr=0.1, alpha=0.8, momentum=0.5, eps=0.3, weight_decay=0.01)
+    w, v, b = 2.0, 1.0, 0.0
+    for g in (1.0, -2.0, 0.5):
+        p.grad = torch.full_like(p, g)
+        optimizer.step()
+        g += 0.01 * w
+        v = 0.8 * v + 0.2 * g * g
+        b = 0.5 * b + 0.1 * g / (v + 0.3) ** 0.5
+        w -= b
+        assert p.item() == pytest.approx(w, rel=1e-12)
+
+
+def test_depthwise_filters_are_spared():
+    net = backbone("mobilenet_v1", 1, 0.125, n_classes=2)  # a stem with one channel is none
+    filters = depthwise(net)
+    assert len(filters) == 13
+    for spare, expected in ((True, 1 + 13 + 1), (False, 1 + 13 + 1 + 13)):
+        heavy, light = optimizer_of(net, "adamw", 1e-3, 0.1, not spare).param_groups
+        assert len(heavy["params"]) == expected
+        assert (heavy["weight_decay"], light["weight_decay"]) == (0.1, 0.0)
+        both = [*heavy["params"], *light["params"]]
+        assert sorted(map(id, both)) == sorted(map(id, net.parameters()))
+
+
+class Killed(Exception):
+    """As a kill, but in the same process."""
+
+
+@pytest.mark.parametrize("changes", [{"optimizer": "rmsprop", "sam": 0.05}, {"sam": 0.05}])
+def test_a_run_that_breaks_off_goes_on_to_the_same_weights(tmp_path, changes):
+    cfg = OptimCfg(**{**vars(CFG), "steps": 6, **changes})
+    whole = fit(tmp_path / "whole", cfg)
+
+    def deadly(step, part, parts):
+        if step == 3:
+            raise Killed
+        return draw(step, part, parts)
+
+    with pytest.raises(Killed):
+        fit(tmp_path / "broken", cfg, deadly)
+    again = fit(tmp_path / "broken", cfg)
+    plain = fit(tmp_path / "plain", OptimCfg(**{**vars(CFG), "steps": 6}))
+    for a, b in zip(whole.state_dict().values(), again.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+    pairs = zip(whole.parameters(), plain.parameters(), strict=True)
+    assert any(not torch.equal(a, b) for a, b in pairs)
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"optimizer": "adam"}, "optimizer='adam': expected one of adamw, rmsprop"),
+        ({"sam": -1.0}, r"sam=-1\.0 with accumulate=1"),
+        ({"sam": 0.1, "accumulate": 2}, r"sam=0\.1 with accumulate=2"),
+        ({"sam": 0.1, "precision": "16-mixed"}, "precision='16-mixed': expected 0 or more"),
+    ],
+)
+def test_bad_settings_are_refused(changes, text):
+    with pytest.raises(ValueError, match=text):
+        OptimCfg(**changes)
+
+
+def test_averaged_weights_by_their_closed_form(tmp_path):
+    """And as torch averages; statistics of norms are averaged with them."""
+    task = Task(fresh(), cross_entropy(0.0), OptimCfg(ema=0.9), 0, tmp_path)
+    task.done = 10**6  # beyond the first steps, in which the average is a plain mean
+    theirs = AveragedModel(task.averaged, multi_avg_fn=get_ema_multi_avg_fn(0.9), use_buffers=True)
+    theirs.n_averaged.fill_(1)
+    first = {k: v.clone() for k, v in task.averaged.state_dict().items()}
+    with torch.no_grad():
+        for value in task.model.state_dict().values():
+            if value.is_floating_point():
+                value.add_(1 + torch.rand_like(value))
+    for _ in range(5):
+        task._average()
+        theirs.update_parameters(task.model)
+    for key, now in task.averaged.state_dict().items():
+        if now.is_floating_point():
+            end = task.model.state_dict()[key]
+            torch.testing.assert_close(now, end + 0.9**5 * (first[key] - end))
+            torch.testing.assert_close(now, theirs.module.state_dict()[key])
+
+
+class Given(nn.Module):
+    """Logits as they are."""
+
+    def clip_logits(self, x):
+        return x
+
+
+def test_smoothed_labels_by_their_gradient():
+    logits = laws.noise(6, 4).requires_grad_()
+    labels = torch.arange(6) % 4
+    cross_entropy(0.1)(Given(), (logits, labels)).backward()
+    q = 0.9 * torch.eye(4, dtype=logits.dtype)[labels] + 0.1 / 4
+    laws.close(logits.grad, (logits.softmax(dim=1) - q).detach() / 6)
+    least = q.log().requires_grad_()
+    cross_entropy(0.1)(Given(), (least, labels)).backward()
+    assert least.grad.abs().max() < 1e-12  # the least loss is where the softmax is q
+    plain = nn.functional.cross_entropy(logits, labels)
+    laws.close(cross_entropy(0.0)(Given(), (logits, labels)), plain)
