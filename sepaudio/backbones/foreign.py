@@ -34,8 +34,9 @@ class Maps(nn.Module):
         net: Any = self.net
         y: Tensor = net.forward_features(picture)
         if y.ndim == 3:  # tokens, those that stand for no place first
-            size = net.patch_embed.dynamic_feat_size(tuple(picture.shape[2:]))
-            return y[:, net.num_prefix_tokens :].transpose(1, 2).unflatten(2, size)
+            high, wide = net.patch_embed.dynamic_feat_size(tuple(picture.shape[2:]))
+            places = y[:, int(net.num_prefix_tokens) :].transpose(1, 2)
+            return places.reshape(*places.shape[:2], high, wide)
         return y.movedim(-1, 1) if getattr(net, "output_fmt", "NCHW") == "NHWC" else y
 
 
