@@ -6,8 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from sepaudio.backbones.graph import Conv, Dropout, Fork, Norm, Pad, Pool, least, sequence, stride
 from sepaudio.backbones.heads import DenseHead, EmbeddingHead, MapHead
+from sepaudio.backbones.steps import Conv, Dropout, Fork, Norm, Pad, Pool, least, sequence, stride
 from sepaudio.layers import Branches, PolyUnit, SameMaxPool, WindowMeans, picture_norm
 
 STEPS = {

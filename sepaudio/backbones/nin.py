@@ -7,9 +7,10 @@ the Tiny DarkNet of Redmon's release.
 from dataclasses import dataclass
 from functools import partial
 
-from .graph import Conv, Dropout, Pool, Steps, graph
+from .graph import graph
 from .heads import MapHead
 from .network import Network
+from .steps import Conv, Dropout, Pool, Steps
 from .table import register
 
 

@@ -13,7 +13,14 @@ from .foreign import PREFIX, foreign
 from .network import Network
 
 Build = Callable[[Any, int, int], Network]  # cfg, in_channels, n_classes -> network
-OURS = ("foreign", "graph", "heads", "network", "table")  # modules of this room that are no family
+OURS = (
+    "foreign",
+    "graph",
+    "heads",
+    "network",
+    "steps",
+    "table",
+)  # modules of this room that are no family
 
 _build_of: dict[type, Build] = {}
 _cfg_of: dict[str, Any] = {}
