@@ -10,9 +10,10 @@ layers were made for.
 from dataclasses import dataclass
 from functools import partial
 
-from .graph import Conv, Norm, Pad, Pool, Steps, graph
+from .graph import graph
 from .heads import DenseHead
 from .network import Network
+from .steps import Conv, Norm, Pad, Pool, Steps
 from .table import register, wide
 
 Plain = partial(Conv, norm="none")

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from ..layers import DenseStack
-from .graph import Conv, Dropout, Layer, Norm, Pool, Steps, graph, sequence
+from .graph import graph
 from .network import Network, head_of
+from .steps import Conv, Dropout, Layer, Norm, Pool, Steps, sequence
 from .table import deep, register, wide
 
 

@@ -35,7 +35,8 @@ class Maps(nn.Module):
         y: Tensor = net.forward_features(picture)
         if y.ndim == 3:  # tokens, those that stand for no place first
             high, wide = net.patch_embed.dynamic_feat_size(tuple(picture.shape[2:]))
-            return y[:, net.num_prefix_tokens :].transpose(1, 2).reshape(len(y), -1, high, wide)
+            places = y[:, int(net.num_prefix_tokens) :].transpose(1, 2)
+            return places.reshape(*places.shape[:2], high, wide)
         return y.movedim(-1, 1) if getattr(net, "output_fmt", "NCHW") == "NHWC" else y
 
 

@@ -11,9 +11,10 @@ from functools import partial
 from torch import nn
 
 from ..layers import ConvUnit, WindowMeans
-from .graph import Conv, Fork, Norm, Pool, Step, Steps, graph
+from .graph import graph
 from .heads import DenseHead
 from .network import LinearHead, Network, head_of
+from .steps import Conv, Fork, Norm, Pool, Step, Steps
 from .table import register, wide
 
 

@@ -14,9 +14,10 @@ from functools import partial
 from torch import nn
 
 from ..layers import PolyUnit
-from .graph import Conv, Fork, Layer, Pool, Size, Step, Steps, graph
+from .graph import graph
 from .heads import EmbeddingHead
 from .network import Network, head_of
+from .steps import Conv, Fork, Layer, Pool, Size, Step, Steps
 from .table import deep, register, wide
 
 N = partial(Conv, eps=1e-3)

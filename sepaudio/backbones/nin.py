@@ -1,14 +1,16 @@
-"""Network in Network, and Tiny DarkNet: convolutions and 1x1 convolutions, no dense layer.
+"""Network in Network, All-CNN, Tiny DarkNet: convolutions and 1x1 convolutions, no dense layer.
 
-Sources: Lin et al. 2013 (1312.4400), section 4.1; the Tiny DarkNet of Redmon's release.
+Sources: Lin et al. 2013 (1312.4400), section 4.1; Springenberg et al. 2014 (1412.6806), table 2;
+the Tiny DarkNet of Redmon's release.
 """
 
 from dataclasses import dataclass
 from functools import partial
 
-from .graph import Conv, Dropout, Pool, Steps, graph
+from .graph import graph
 from .heads import MapHead
 from .network import Network
+from .steps import Conv, Dropout, Pool, Steps
 from .table import register
 
 
@@ -27,10 +29,13 @@ class MapCfg:
     act: str = "relu"
 
 
+_Plain = partial(Conv, norm="none")
+
+
 def mlp_conv(kernel: int, *widths: int) -> Steps:
     """A convolution and 1x1 convolutions: a small network over every place of the picture."""
     first, *others = widths
-    return (Conv(first, kernel, norm="none"), *(Conv(w, norm="none") for w in others))
+    return (_Plain(first, kernel), *(_Plain(w) for w in others))
 
 
 _Dark = partial(Conv, act="leaky_relu_tenth")
@@ -51,6 +56,13 @@ def dark(squeeze: int, expand: int) -> Steps:
             (Pool("mean", 3, 2, 1), Dropout(0.5), *mlp_conv(3, 192, 192)),
         ),
     ),
+    all_cnn_c=MapCfg(
+        stem=(_Plain(96, 3), _Plain(96, 3), _Plain(96, 3, 2)),
+        stages=(
+            (_Plain(192, 3), _Plain(192, 3), _Plain(192, 3, 2)),
+            (_Plain(192, 3, padding="valid"), _Plain(192)),
+        ),
+    ),
     darknet_tiny=MapCfg(
         stem=(_Dark(16, 3), _HALVE, _Dark(32, 3)),
         stages=(dark(16, 128), dark(32, 256), (*dark(64, 512), _Dark(128))),
@@ -58,7 +70,7 @@ def dark(squeeze: int, expand: int) -> Steps:
     ),
 )
 def nin(cfg: MapCfg, in_channels: int, n_classes: int) -> Network:
-    """Picture -> features: NiN [B, 192, F / 4, L / 4], Tiny DarkNet [B, 128, F / 16, L / 16]."""
+    """Picture -> features: F / 4 and L / 4 of 192 channels; Tiny DarkNet F / 16, L / 16 of 128."""
     return graph(
         cfg.stem,
         cfg.stages,

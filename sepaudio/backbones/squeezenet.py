@@ -6,9 +6,10 @@ authors' release.
 
 from dataclasses import dataclass
 
-from .graph import Conv, Fork, Pool, Steps, graph
+from .graph import graph
 from .heads import MapHead
 from .network import Network
+from .steps import Conv, Fork, Pool, Steps
 from .table import register, wide
 
 BYPASSES = ("none", "simple", "complex")

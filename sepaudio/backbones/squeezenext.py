@@ -6,8 +6,9 @@ Source: Gholami et al. 2018 (1803.10615), figure 1 and table 2; widths from the 
 from dataclasses import dataclass, replace
 from functools import partial
 
-from .graph import Conv, Fork, Pad, Pool, Step, Steps, graph
+from .graph import graph
 from .network import Network, head_of
+from .steps import Conv, Fork, Pad, Pool, Step, Steps
 from .table import StageCfg, register, wide
 
 

@@ -13,7 +13,7 @@ from .foreign import PREFIX, foreign
 from .network import Network
 
 Build = Callable[[Any, int, int], Network]  # cfg, in_channels, n_classes -> network
-OURS = ("foreign", "graph", "heads", "network", "scaling", "table")  # modules that are no family
+OURS = ("foreign", "graph", "heads", "network", "scaling", "steps", "table")  # no families
 
 _build_of: dict[type, Build] = {}
 _cfg_of: dict[str, Any] = {}

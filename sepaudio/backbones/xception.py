@@ -5,8 +5,9 @@ Source: Chollet 2016 (1610.02357), figure 5.
 
 from dataclasses import dataclass
 
-from .graph import Conv, Fork, Pool, Steps, graph
+from .graph import graph
 from .network import Network, head_of
+from .steps import Conv, Fork, Pool, Steps
 from .table import deep, register, wide
 
 

@@ -56,10 +56,14 @@ class DenseStack(nn.Module):
 def statistics_held(net: nn.Module) -> Iterator[None]:
     """Batch norms use the statistics of the batch, but do not take them into the running ones."""
     norms = [m for m in net.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+    before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
+    counts = [None if count is None else count.clone() for _, count in before]
+    for norm in norms:
+        norm.momentum = 0.0
     try:
-        for norm in norms:
-            norm.track_running_stats = False
         yield
     finally:
-        for norm in norms:
-            norm.track_running_stats = True
+        for norm, (momentum, count), was in zip(norms, before, counts, strict=True):
+            norm.momentum = momentum
+            if count is not None and was is not None:
+                count.copy_(was)
