@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sepaudio.backbones import backbone, build, config, names, scaled
 from sepaudio.backbones.network import Network
-from sepaudio.backbones.table import deep, divisible, wide
+from sepaudio.backbones.table import deep, divisible, register, wide
 from sepaudio.frontends import mel_cfg
 from sepaudio.layers import MaskedBatchNorm, PictureConv, SqueezeExcite
 from sepaudio.models.spectrogram import SpectrogramCfg, SpectrogramClassifier
@@ -87,6 +87,12 @@ def test_an_unknown_backbone_is_refused():
         ValueError, match="no backbone is called 'resnet_50'; did you mean 'resnet50'"
     ):
         backbone("resnet_50", 3, 1.0)
+
+
+def test_a_name_stands_for_one_network():
+    with pytest.raises(ValueError, match="'resnet50' is a backbone already"):
+        register(Whole, resnet50=Whole())(lambda cfg, in_channels, n_classes: nn.Identity())
+    assert type(config("resnet50")) is not Whole
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -3,7 +3,7 @@
 import laws
 import pytest
 import torch
-from sizes import meta, parameters
+from sizes import parameters
 from torch import nn
 from torch.nn import functional as F
 
@@ -102,10 +102,3 @@ def test_a_recurrent_convolution_without_turns_is_a_convolution():
     first, last = laws.reaches(lambda u: twice(u).sum(dim=2), laws.noise(1, 3, 6, 15), 7)
     assert (first, last) == (7 - 3, 7 + 3)
     laws.every_parameter_learns(twice, twice.train()(x))
-
-
-def test_all_cnn_is_convolutions_and_nothing_else():
-    net = meta("all_cnn_c", n_classes=10)
-    assert parameters(net) == 1369738
-    pools = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d)
-    assert not any(isinstance(m, pools) for m in net.modules())

@@ -48,6 +48,9 @@ def register(cfg_type: type, **names: Any) -> Callable[[Build], Build]:
     """Decorator of the function that builds networks of a cfg type; `names` are such cfgs."""
 
     def bind(build: Build) -> Build:
+        for name, cfg in names.items():  # a module may be imported twice, but says the same
+            if repr(_cfg_of.get(name, cfg)) != repr(cfg):
+                raise ValueError(f"{name!r} is a backbone already: expected another name")
         _build_of[cfg_type] = build
         _cfg_of.update(names)
         return build
