@@ -1,7 +1,7 @@
 """Image classifiers that hear: picture [B, C, F, L] -> features [B, D, F', L'], or classes.
 
 A network is data: a cfg of stages, given to a builder of its family, one family a file. `names`
-lists them; `backbone(name, in_channels, multiplier)` builds one.
+lists them; `backbone(name, in_channels, multiplier)` builds one. `timm:NAME` is one of timm's.
 """
 
 from .network import LinearHead, Network, he_init
