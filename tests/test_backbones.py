@@ -19,7 +19,7 @@ from sepaudio.models.spectrogram import SpectrogramCfg, SpectrogramClassifier
 
 SMALL = 1_000_000  # parameters at an eighth of the width up to which laws run in full
 DEEP = 60  # convolutions, the same
-EACH = 3  # names of a family, the same
+EACH = 4  # names of a family at most, the same
 SHALLOW = 0.001  # of the depth: one block where there are many
 NAMES = names()
 
@@ -63,10 +63,9 @@ def narrow():
     kinds = {scaled(config(name), depth=SHALLOW): name for name in reversed(NAMES)}
     families = {}
     for name in sorted(kinds.values()):
-        family = families.setdefault(type(config(name)), [])
-        if len(family) < EACH and quick(name):
-            family.append(name)
-    return [name for family in families.values() for name in family]
+        if quick(name):
+            families.setdefault(type(config(name)), []).append(name)
+    return [name for these in families.values() for name in these[:: -(-len(these) // EACH)]]
 
 
 NARROW = narrow()
