@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import laws
 import pytest
 import torch
+from sizes import macs, parameters
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from sepaudio.backbones import backbone, build, config, names, scaled
 from sepaudio.backbones.network import Network
@@ -39,16 +39,6 @@ def shallow(name, in_channels=3, multiplier=1.0, n_classes=0, **changes):
 def shallow_size(name):
     with torch.device("meta"):
         return shallow(name).minimum_size
-
-
-def macs(net, *shape):
-    with FlopCounterMode(display=False) as counter:
-        net(torch.empty(1, *shape, device="meta"))
-    return counter.get_total_flops() // 2
-
-
-def parameters(net):
-    return sum(p.numel() for p in net.parameters())
 
 
 def quick(name):

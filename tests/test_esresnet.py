@@ -235,8 +235,8 @@ def test_converters_name_what_does_not_fit():
         (lambda: ESResNetCfg(channels=0), "channels=0: expected 1 (mono), 2 (stereo) or more"),
         (lambda: ESResNetCfg(last_kernel=(2, 5)), "last_kernel=(2, 5): expected two odd numbers"),
         (
-            lambda: on_meta("esresnet", backbone="mobilenet_v1"),
-            "backbone='mobilenet_v1': it has no stages; use one of resnet50",
+            lambda: on_meta("esresnet_attention", backbone="mobilenet_v1"),
+            "backbone='mobilenet_v1' has 5 stages: expected 4 where there is attention; use",
         ),
         (lambda: tiny("esresnet_test")(torch.zeros(9)), "waveform has shape [9]: expected [B, T]"),
         (
