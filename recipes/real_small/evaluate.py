@@ -3,7 +3,8 @@
     python recipes/real_small/evaluate.py [--lists runs/real_small/lists] [--models NAME ...]
         [--metrics sdr,pesq,stoi] [--genders MANIFEST.csv] [--plot] [--publish sepaudio/pretrained]
 
-An extractor is scored on all lists, a separator on two_speakers.csv. Beside the tables every
+An extractor is scored on all lists, a separator on two_speakers.csv; of networks without a run
+README.md keeps what it says. Beside the tables every
 mixture's scores, the first examples as audio and pictures (--plot) go to runs/real_small/scores.
 Two runs are compared by `sepaudio evaluate --scores ONE.csv --compare OTHER.csv`.
 """
@@ -29,6 +30,7 @@ RUNS = Path("runs/real_small")
 MODELS = ("tsenet_small_longer", "tsenet_small", "mitas_small", "mitas_small_unshared")
 LISTS = ("two_speakers", "noise", "music", "absent")
 PRESENCE = ("with_speaker", "without_speaker")
+PAIR = "Shared weights against unshared ones"
 SILENT = -40.0  # [dB] beside the mixture
 FIRST = {"tsenet_small_longer": "tsenet_small"}  # the recipe that a longer run goes on from
 SHIPPED = {  # name of the weights, for `sepaudio list`, what they do
@@ -136,6 +138,14 @@ def card(name: str, text: str) -> str:
     )
 
 
+def sections(readme: Path) -> dict[str, str]:
+    """What a README's results say of every network: those without a run stay as they are."""
+    block = readme.read_text(encoding="utf-8").partition("<!-- results -->")[2]
+    block = block.partition("<!-- end results -->")[0]
+    found = (part.partition("\n") for part in block.split("### ")[1:])
+    return {name.strip(): text for name, _, text in found}
+
+
 def main() -> None:
     """Score, print, write and publish."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -147,13 +157,13 @@ def main() -> None:
     parser.add_argument("--readme", type=Path, default=HERE / "README.md")
     parser.add_argument("--publish", type=Path, help="folder of shipped weights")
     options = parser.parse_args()
-    text, figures = "", {}
+    parts, figures = sections(options.readme), {}
     rows: dict[str, Mapping[str, list[Row]]] = {}
     for name in options.models:
         if not (RUNS / name / "model").is_dir():
             continue
         part, figures[name], rows[name] = tables(name, options)
-        text += f"### {name}\n\n{part}"
+        parts[name] = part
         if options.publish and name in SHIPPED:
             shipped, about, _ = SHIPPED[name]
             source = RUNS / name / "model"
@@ -162,9 +172,10 @@ def main() -> None:
         pair = compare(
             rows["mitas_small"]["two_speakers"], rows["mitas_small_unshared"]["two_speakers"]
         )
-        text += "### Shared weights against unshared ones\n\n"
-        text += compared_as_markdown({"two_speakers": pair}) + "\n"
+        parts[PAIR] = compared_as_markdown({"two_speakers": pair})
     atomic_json(RUNS / "scores" / "results.json", figures)
+    known = [name for name in (*MODELS, PAIR) if name in parts]
+    text = "\n\n".join(f"### {name}\n\n{parts[name].strip()}" for name in known)
     fill(options.readme, text)
     print(text)
 
