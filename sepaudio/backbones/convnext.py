@@ -5,6 +5,7 @@ Source: Liu et al. 2022 (2201.03545), section 2, figure 2 and table 9.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any
@@ -130,7 +131,10 @@ def build(cfg: ConvNeXtCfg, in_channels: int, n_classes: int) -> Network:
     if n_classes:
         norm = picture_norm(cfg.norm, channels[-1], _eps(cfg)) if cfg.downsampling else None
         head = LinearHead(channels[-1], n_classes, after=norm)
-    return Network(stem, made, channels, [4, *(stage.stride for stage in cfg.stages)], head)
+    strides = [4, *(stage.stride for stage in cfg.stages)]
+    whole = strides if cfg.downsampling else strides[:1]  # none of these convolutions pads
+    least = math.prod(whole) if cfg.patchify else 1
+    return Network(stem, made, channels, strides, head, minimum_size=(least, least))
 
 
 def _block(cfg: ConvNeXtCfg, before: int, narrow: int, stride: int, rate: float) -> Residual:
