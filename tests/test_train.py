@@ -105,7 +105,7 @@ def test_every_recipe_of_the_project_reads():
     found = sorted((Path(__file__).parent.parent / "recipes").glob("*/*.yaml"))
     names = ["esresnet", "esresnet_attention", "esresnet_modern", "esresnet_separable"]
     names += ["own_classes"]
-    names += ["convtasnet", "mitas", "tsenet", "mitas_small", "tsenet_small"]
+    names += ["convtasnet", "mitas", "tsenet", "mitas_small", "tsenet_small", "tsenet_small_longer"]
     names += ["swishnet_slim", "swishnet_wide", "convtasnet", "mitas", "tsenet", "tsenet_mitas"]
     assert [path.stem for path in found] == names
     for path in found:

@@ -30,7 +30,7 @@ from torch import nn
 from sepaudio import registry
 from sepaudio.data import mixing
 from sepaudio.training import recipe as recipes
-from sepaudio.training.loop import keep_memory
+from sepaudio.training.process import keep_memory
 from sepaudio.training.recipe import MixtureRecipeCfg
 from sepaudio.verbs.report import compared_as_markdown, table
 from sepaudio.verbs.results import fill, machine, score_lists

@@ -17,7 +17,7 @@ HERE = Path(__file__).parent
 RUNS = Path("runs/real_small")
 RECIPES = {
     "tsenet_small": ("tsenet_small", []),
-    "tsenet_small_longer": ("tsenet_small_longer", []),
+    "tsenet_small_longer": ("tsenet_small_longer", [f"init={RUNS / 'tsenet_small' / 'model'}"]),
     "mitas_small": ("mitas_small", []),
     "mitas_small_unshared": ("mitas_small", ["model.tcn.sharing=none"]),
 }

@@ -8,13 +8,9 @@ and the schedule; nothing about workers or positions.
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import logging
 import os
 import statistics
-import sys
 import time
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -31,6 +27,7 @@ from ..files import atomic_text
 from .clip import adaptive_clip
 from .optim import OptimCfg, factor
 from .optimizers import optimizer_of, sharpened
+from .process import keep_memory, quiet_lightning
 from .start import freeze
 from .survey import tell_pace
 
@@ -326,7 +323,7 @@ def run(
         num_workers=workers,
         multiprocessing_context="fork" if workers else None,
     )
-    with _quiet_lightning():
+    with quiet_lightning():
         trainer = pl.Trainer(
             max_steps=cfg.steps,
             max_epochs=-1,
@@ -380,27 +377,3 @@ def _replacing(path: Path) -> Iterator[Path]:
             f"{path} cannot be written ({error}): what was saved before is kept; make room and "
             "call the same command again, and the run goes on from there"
         ) from error
-
-
-@contextmanager
-def _quiet_lightning() -> Iterator[None]:
-    """Lightning's advice about our loader and logger, which know better, kept off the terminal."""
-    log = logging.getLogger("pytorch_lightning")
-    level = log.level
-    log.setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="pytorch_lightning")
-        warnings.filterwarnings("ignore", message=".*LeafSpec.*")
-        try:
-            yield
-        finally:
-            log.setLevel(level)
-
-
-def keep_memory() -> None:
-    """Tell glibc to keep freed memory: small networks spend a third of a step on page faults."""
-    if sys.platform.startswith("linux"):
-        with contextlib.suppress(OSError, AttributeError):
-            mallopt = ctypes.CDLL(None).mallopt
-            mallopt(-3, 1 << 30)  # M_MMAP_THRESHOLD: ask the system for a block of its own
-            mallopt(-1, 1 << 30)  # M_TRIM_THRESHOLD: give memory back

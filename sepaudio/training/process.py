@@ -1,0 +1,35 @@
+"""What a run asks of its process: memory that is kept, and a trainer that keeps its advice."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import logging
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Lightning's advice about our loader and logger, which know better, kept off the terminal."""
+    log = logging.getLogger("pytorch_lightning")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="pytorch_lightning")
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+        try:
+            yield
+        finally:
+            log.setLevel(level)
+
+
+def keep_memory() -> None:
+    """Tell glibc to keep freed memory: small networks spend a third of a step on page faults."""
+    if sys.platform.startswith("linux"):
+        with contextlib.suppress(OSError, AttributeError):
+            mallopt = ctypes.CDLL(None).mallopt
+            mallopt(-3, 1 << 30)  # M_MMAP_THRESHOLD: ask the system for a block of its own
+            mallopt(-1, 1 << 30)  # M_TRIM_THRESHOLD: give memory back
