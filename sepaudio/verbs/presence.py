@@ -13,7 +13,7 @@ import numpy as np
 
 from .given import Array
 
-LEAST = 0.1  # probability; a window below it is silenced
+LEAST = 0.3  # probability; a window below it is silenced
 FADE = 0.02  # [s]
 BATCH = 16  # windows at once
 
