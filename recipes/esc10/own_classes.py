@@ -18,14 +18,14 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from sepaudio import files, hub, metrics
+from sepaudio import hub, metrics
 from sepaudio.data import manifest
 from sepaudio.training import clips, recipe
+from sepaudio.verbs.results import fill
 from sepaudio.verbs.train import train
 
 HERE = Path(__file__).parent
 RUNS = Path("runs/own_classes")
-BEGIN, END = "<!-- own classes -->", "<!-- end own classes -->"
 WAYS = {"from nothing": False, "all weights": True, "head alone": True}
 FROZEN = ["backbone", "attention"]
 
@@ -62,13 +62,6 @@ def judged(folder: Path) -> list[np.ndarray]:
     return [metrics.confusion(np.array([a]), np.array([b]), n) for a, b in pairs]
 
 
-def fill(readme: Path, text: str) -> None:
-    """Write the table between its marks in README.md."""
-    head, _, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
-    tail = rest.partition(END)[2]
-    files.atomic_text(readme, f"{head}{BEGIN}\n\n{text.strip()}\n\n{END}{tail}")
-
-
 def main() -> None:
     """Train all ways, and compare."""
     changes = [word for word in sys.argv[1:] if re.match(r"[\w.]+=", word)]
@@ -98,7 +91,7 @@ def main() -> None:
             f"| {start} | {learned} | {100 * right:.1f} ({100 * low:.1f} to {100 * high:.1f}) |"
         )
     text = "\n".join(lines)
-    fill(options.into / "README.md", text)
+    fill(options.into / "README.md", text, "own classes")
     print(text)
 
 

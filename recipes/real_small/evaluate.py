@@ -115,6 +115,7 @@ def card(name: str, text: str) -> str:
     mixing, optim = config["recipe"]["data"]["mixing"], config["recipe"]["optim"]
     sources = "\n".join(f"- {origin}" for origin in config["trained_on"])
     versions = ", ".join(f"{k} {v}" for k, v in config["versions"].items())
+    runs = " ".join(dict.fromkeys((FIRST.get(name, name), name)))
     start = f" after those of {config['init']['name']}" if "init" in config else ""
     return (
         f"# {shipped}\n\n{about} Architecture `{config['architecture']}`, changed as "
@@ -124,7 +125,7 @@ def card(name: str, text: str) -> str:
         f"Licence of the weights: **{config['license']}** (share-alike recordings are among the "
         "training data). The code is Apache-2.0.\n\n"
         "## Training\n\n"
-        f"`python recipes/real_small/train.py MANIFEST.csv ... --recipes {name}`, seed "
+        f"`python recipes/real_small/train.py MANIFEST.csv ... --recipes {runs}`, seed "
         f"{config['seed']}, {optim['steps']} steps{start} of {optim['batch']} mixtures of "
         f"{mixing['seconds']:g} s, each drawn anew, on one thread of a CPU. Versions: {versions}. "
         f"Fingerprint of the recordings: `{config['data_fingerprint']}`. No recording with a "
