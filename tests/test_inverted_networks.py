@@ -7,7 +7,7 @@ from sizes import macs, meta, parameters
 
 from sepaudio.backbones import backbone, config
 from sepaudio.backbones.efficientnet import FACTORS
-from sepaudio.layers import InvertedResidual, activation
+from sepaudio.layers import DropPath, InvertedResidual, activation
 
 EFFICIENTNET = dict(
     zip(
@@ -102,3 +102,27 @@ def test_a_narrow_net_keeps_its_last_layer_where_the_paper_does():
     assert meta("mobilenet_v2", 3, 0.25).out_channels == 1280
     assert meta("efficientnet_b0", 3, 0.5).out_channels == 640
     assert config("mobilenet_v2").last == 1280
+
+
+def test_drop_connect_leaves_out_later_blocks_more_often():
+    net = meta("efficientnet_b0", drop_path=0.2)
+    rates = [m.drop.rate for m in net.modules() if isinstance(m, InvertedResidual)]
+    assert rates == pytest.approx([0.2 * (n + 1) / 16 for n in range(16)])
+    plain = meta("efficientnet_b0")
+    assert not any(m.drop.rate for m in plain.modules() if isinstance(m, InvertedResidual))
+    assert list(net.state_dict()) == list(plain.state_dict())
+
+
+def test_a_block_that_is_left_out_is_its_input_and_the_mean_is_what_evaluation_gives():
+    block = InvertedResidual(4, 8, 4, drop=DropPath(0.5)).double()
+    block.requires_grad_(False)
+    block.eval()
+    x = laws.noise(1, 4, 5, 7)
+    whole = block(x)
+    block.drop.train()  # the norms keep their statistics
+    drawn = block(x.expand(400, -1, -1, -1))
+    left_out = (drawn == x).flatten(1).all(dim=1)
+    assert 150 < left_out.sum() < 250
+    laws.close(drawn[~left_out][0], (2 * whole - x)[0])
+    narrower = InvertedResidual(4, 8, 6, drop=DropPath(0.5)).double().train()
+    assert (narrower(x.expand(20, -1, -1, -1)).flatten(1).abs().sum(dim=1) > 0).all()

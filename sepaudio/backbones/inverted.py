@@ -9,12 +9,13 @@ and 2; Tan et al. 2018 (1807.11626), figure 7.
 
 import math
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
 from torch import nn
 
-from ..layers import ConvUnit, InvertedResidual, activation
+from ..layers import ConvUnit, DropPath, InvertedResidual, activation, drop_rates
 from .network import Network, head_of
 from .table import StageCfg, divisible, register, wide
 
@@ -62,6 +63,8 @@ class InvertedCfg:
         eps: of the norms.
         padding: see `PictureConv`.
         dropout: before the last layer.
+        drop_path: share of draws in which the last block is left out, in a line from the first on;
+            EfficientNet's drop-connect, 0.2 in the paper.
     """
 
     stem: int = wide(32)
@@ -79,6 +82,7 @@ class InvertedCfg:
     eps: float = 1e-5
     padding: str = "same"
     dropout: float = 0.0
+    drop_path: float = 0.0
 
 
 def one_kind(*rows: tuple[int, float, int, int, int]) -> Stages:
@@ -178,11 +182,13 @@ def mobilenet_v3(stages: Stages, last: int, tail: int) -> InvertedCfg:
 def inverted(cfg: InvertedCfg, in_channels: int, n_classes: int) -> Network:
     """Picture -> features [B, last, F / 32, L / 32]."""
     layer = partial(ConvUnit, act=cfg.act, eps=cfg.eps, padding=cfg.padding)
-    before, blocks = _blocks(cfg, cfg.stem_blocks, cfg.stem)
+    all_runs = (cfg.stem_blocks, *cfg.stages)
+    rates = iter(drop_rates(cfg.drop_path, sum(run.blocks for stage in all_runs for run in stage)))
+    before, blocks = _blocks(cfg, cfg.stem_blocks, cfg.stem, rates)
     stem = nn.Sequential(layer(in_channels, cfg.stem, 3, 2), *blocks)
     channels, strides, stages = [before], [2 * _stride(cfg.stem_blocks)], []
     for stage in cfg.stages:
-        before, blocks = _blocks(cfg, stage, before)
+        before, blocks = _blocks(cfg, stage, before, rates)
         stages.append(nn.Sequential(*blocks))
         channels.append(before)
         strides.append(_stride(stage))
@@ -199,7 +205,7 @@ def _stride(stage: tuple[Blocks, ...]) -> int:
 
 
 def _blocks(
-    cfg: InvertedCfg, stage: tuple[Blocks, ...], before: int
+    cfg: InvertedCfg, stage: tuple[Blocks, ...], before: int, rates: Iterator[float]
 ) -> tuple[int, list[nn.Module]]:
     """The blocks of a stage that `before` channels enter, and how many leave it."""
     blocks: list[nn.Module] = []
@@ -222,6 +228,7 @@ def _blocks(
                 always=cfg.always,
                 eps=cfg.eps,
                 padding=cfg.padding,
+                drop=DropPath(next(rates)),
             )
             blocks.append(block)
             before = run.channels

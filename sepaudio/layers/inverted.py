@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from .activation import activation
 from .conv import PictureConv
 from .norm import MaskedBatchNorm
+from .regularise import DropPath
 from .shuffle import ChannelShuffle
 
 
@@ -56,6 +57,7 @@ class InvertedResidual(nn.Module):
         always: a first 1x1 even where it does not widen, as FBNet has it.
         eps: of the norms.
         padding: see `PictureConv`.
+        drop: of what is added to the input, see `DropPath`; EfficientNet's drop-connect.
     """
 
     def __init__(
@@ -74,8 +76,10 @@ class InvertedResidual(nn.Module):
         always: bool = False,
         eps: float = 1e-5,
         padding: str = "same",
+        drop: DropPath | None = None,
     ):
         super().__init__()
+        self.drop = drop or DropPath()
         self.adds = stride == 1 and in_channels == out_channels
         self.expand: nn.Module = nn.Identity()
         if hidden != in_channels or always:
@@ -98,10 +102,13 @@ class InvertedResidual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x [B, C, F, L] -> [B, C', F', L']."""
-        y = self.depthwise(self.expand(x))
-        y = self.act(self.depthwise_norm(y))
+        return self.narrowed(self.expand(x), x)
+
+    def narrowed(self, hidden: Tensor, x: Tensor) -> Tensor:
+        """What `expand` made of x, [B, H, F, L], and x [B, C, F, L] -> [B, C', F', L']."""
+        y = self.act(self.depthwise_norm(self.depthwise(hidden)))
         if self.excitation is not None:
             y = self.excitation(y)
         y = self.project_norm(self.project(y))
-        total: Tensor = x + y if self.adds else y
+        total: Tensor = x + self.drop(y) if self.adds else y
         return total
