@@ -38,6 +38,7 @@ from .reversible import Reversible
 from .scaled import GAINS, Scale, ScaledConv
 from .separable import SeparableConv1d, SeparableConv2d, SpatialSeparableConv2d
 from .shuffle import ChannelShuffle, GroupShuffleUnit, SplitShuffleUnit, channel_shuffle
+from .skip import Around, doubling, fitted
 from .tcn import SHARING, TCN, Place, TCNCfg, plan
 from .unit import ORDERS, ConvUnit
 
@@ -55,6 +56,7 @@ __all__ = [
     "POOLS",
     "SHARING",
     "TCN",
+    "Around",
     "Branches",
     "ChannelNorm",
     "ChannelShuffle",
@@ -115,9 +117,11 @@ __all__ = [
     "channel_shuffle",
     "condition",
     "convolve",
+    "doubling",
     "drop_rates",
     "fisher_size",
     "fisher_vector",
+    "fitted",
     "gate",
     "mask_time",
     "masks_of",
