@@ -37,6 +37,7 @@ from .residual import ORDERINGS, Conv, PadShortcut, Residual, Summed, basic, bot
 from .reversible import Reversible
 from .scaled import GAINS, Scale, ScaledConv
 from .separable import SeparableConv1d, SeparableConv2d, SpatialSeparableConv2d
+from .shape import DualAttention, ShapeGate, SpatialGate, ridges
 from .shuffle import ChannelShuffle, GroupShuffleUnit, SplitShuffleUnit, channel_shuffle
 from .skip import Around, doubling, fitted
 from .tcn import SHARING, TCN, Place, TCNCfg, plan
@@ -67,6 +68,7 @@ __all__ = [
     "DenseStack",
     "DropConnect",
     "DropPath",
+    "DualAttention",
     "DynamicConv",
     "DynamicFilter",
     "FixedNorm",
@@ -101,6 +103,8 @@ __all__ = [
     "ScaledConv",
     "SeparableConv1d",
     "SeparableConv2d",
+    "ShapeGate",
+    "SpatialGate",
     "SpatialSeparableConv2d",
     "SplitShuffleUnit",
     "SqueezeExcite",
@@ -131,6 +135,7 @@ __all__ = [
     "pool_time",
     "position_conv",
     "residual",
+    "ridges",
     "sample_conv",
     "scatter",
     "statistics",
