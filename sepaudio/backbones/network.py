@@ -67,6 +67,20 @@ class Network(nn.Module):
         """
         return self.heard(picture, auxiliary=False)[0]
 
+    def maps(self, picture: Tensor) -> list[Tensor]:
+        """picture [B, C, F, L] -> what the stem and every stage give, finest first.
+
+        Their channels are `stage_channels`; each has the stride of all before it.
+
+        Raises:
+            ValueError: the picture is smaller than `minimum_size`.
+        """
+        self.check(picture)
+        maps = [self.stem(picture)]
+        for stage in self.stages:
+            maps.append(stage(maps[-1]))
+        return maps
+
     def all_logits(self, picture: Tensor) -> list[Tensor]:
         """picture [B, C, F, L] -> logits [B, K] of the head, then of the auxiliary heads.
 
@@ -88,6 +102,20 @@ class Network(nn.Module):
         Raises:
             ValueError: the picture is smaller than `minimum_size`.
         """
+        self.check(picture)
+        x, logits = self.stem(picture), []
+        for i, stage in enumerate(self.stages):
+            x = stage(x)
+            if auxiliary and str(i) in self.auxiliary:
+                logits.append(self.auxiliary[str(i)](x))
+        return x, logits
+
+    def check(self, picture: Tensor) -> None:
+        """Refuse a picture that is too small.
+
+        Raises:
+            ValueError: the picture is smaller than `minimum_size`.
+        """
         size = tuple(picture.shape[2:])
         if size[0] < self.minimum_size[0] or size[1] < self.minimum_size[1]:
             raise ValueError(
@@ -95,12 +123,6 @@ class Network(nn.Module):
                 f"{self.minimum_size[0]} and {self.minimum_size[1]}; "
                 "take more bins, a longer clip, or a network with less stride"
             )
-        x, logits = self.stem(picture), []
-        for i, stage in enumerate(self.stages):
-            x = stage(x)
-            if auxiliary and str(i) in self.auxiliary:
-                logits.append(self.auxiliary[str(i)](x))
-        return x, logits
 
     def forward(self, picture: Tensor) -> Tensor:
         """picture [B, C, F, L] -> features [B, D, F', L'], with a head logits [B, K]."""

@@ -15,6 +15,7 @@ from .gmm import GMM, Statistics, Subspace, scatter, statistics
 from .hyper import HyperConv, KernelGenerator
 from .inverted import InvertedResidual, SqueezeExcite
 from .learned import Highway, Maxout, PiecewiseLinear
+from .neck import FPN
 from .norm import (
     NORMS,
     PICTURE_NORMS,
@@ -47,6 +48,7 @@ __all__ = [
     "ACTIVATIONS",
     "COMBINES",
     "CONDITIONS",
+    "FPN",
     "GAINS",
     "GMM",
     "MASKS",
