@@ -2,9 +2,23 @@
 
 A network is data: a cfg of stages, given to a builder of its family, one family a file. `names`
 lists them; `backbone(name, in_channels, multiplier)` builds one. `timm:NAME` is one of timm's.
+
+`detector` builds networks that tell boxes instead: `detector(name, n_classes=K).detect(picture)`.
 """
 
+from .detectors import detector, detector_names
 from .network import LinearHead, Network, he_init
 from .table import backbone, build, config, names, scaled
 
-__all__ = ["LinearHead", "Network", "backbone", "build", "config", "he_init", "names", "scaled"]
+__all__ = [
+    "LinearHead",
+    "Network",
+    "backbone",
+    "build",
+    "config",
+    "detector",
+    "detector_names",
+    "he_init",
+    "names",
+    "scaled",
+]

@@ -10,7 +10,7 @@ and 2; Tan et al. 2018 (1807.11626), figure 7.
 import math
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from torch import nn
@@ -171,11 +171,23 @@ def mobilenet_v3(stages: Stages, last: int, tail: int) -> InvertedCfg:
     )
 
 
+def reduced(stages: Stages, last: int) -> InvertedCfg:
+    """MobileNet v3 with half as many channels in its last stage, as the trunk of a detector.
+
+    Source: Howard et al. 2019 (1905.02244), section 6.3; the norms' eps is torchvision's.
+    """
+    *before, (tail,) = stages
+    narrow = replace(tail, channels=tail.channels // 2)
+    return replace(mobilenet_v3((*before, (narrow,)), last, 1280), eps=1e-3)
+
+
 @register(
     InvertedCfg,
     mobilenet_v2=InvertedCfg(stages=MOBILENET_V2, least=1280, act="relu6", dropout=0.2),
     mobilenet_v3_large=mobilenet_v3(LARGE, 960, 1280),
     mobilenet_v3_small=mobilenet_v3(SMALL, 576, 1024),
+    mobilenet_v3_large_reduced=reduced(LARGE, 480),
+    mobilenet_v3_small_reduced=reduced(SMALL, 288),
     mnasnet_a1=InvertedCfg(stages=MNASNET_A1, dropout=0.2),
     mnasnet_b1=InvertedCfg(stages=MNASNET_B1, dropout=0.2),
 )

@@ -13,7 +13,10 @@ from .foreign import PREFIX, foreign
 from .network import Network
 
 Build = Callable[[Any, int, int], Network]  # cfg, in_channels, n_classes -> network
-OURS = ("foreign", "graph", "heads", "network", "scaling", "steps", "table")  # no families
+OURS = (  # no families
+    *("detect", "foreign", "graph", "heads", "network", "scaling", "steps", "table"),
+    *("detectors", "ssdlite", "thundernet"),  # their networks are told by `detector`
+)
 
 _build_of: dict[type, Build] = {}
 _cfg_of: dict[str, Any] = {}
