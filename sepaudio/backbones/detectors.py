@@ -6,12 +6,16 @@ from typing import Any
 
 from ..registry import changed, unknown
 from .ssdlite import NAMES as SSDLITE
-from .ssdlite import SSDLite
+from .ssdlite import SSDLite, SSDLiteCfg
+from .thundernet import NAMES as THUNDERNET
+from .thundernet import ThunderNet
+
+CFGS = {**SSDLITE, **THUNDERNET}
 
 
 def detector_names() -> list[str]:
     """All names of detectors."""
-    return sorted(SSDLITE)
+    return sorted(CFGS)
 
 
 def detector(
@@ -21,7 +25,7 @@ def detector(
     *,
     n_classes: int = 1,
     **changes: Any,
-) -> SSDLite:
+) -> SSDLite | ThunderNet:
     """The untrained detector called `name`, some cfg values changed.
 
     Args:
@@ -34,6 +38,8 @@ def detector(
     Raises:
         ValueError: no detector has that name, or its cfg has no such value.
     """
-    if name not in SSDLITE:
+    if name not in CFGS:
         raise ValueError(unknown("detector", name, detector_names()))
-    return SSDLite(changed(SSDLITE[name], changes), in_channels, n_classes, multiplier)
+    cfg = changed(CFGS[name], changes)
+    made = SSDLite if isinstance(cfg, SSDLiteCfg) else ThunderNet
+    return made(cfg, in_channels, n_classes, multiplier)

@@ -2,6 +2,7 @@
 
 from .activation import ACTIVATIONS, MASKS, activation, masks_of
 from .attention import PoolAttention2d
+from .boxes import overlap, suppress
 from .branches import COMBINES, Branches, SameMaxPool, WindowMeans
 from .chance import DropConnect, MixedPool, StochasticPool
 from .condition import CONDITIONS, condition
@@ -36,6 +37,8 @@ from .recurrent import RecurrentConv
 from .regularise import DropPath, LayerScale, drop_rates
 from .residual import ORDERINGS, Conv, PadShortcut, Residual, Summed, basic, bottleneck, residual
 from .reversible import Reversible
+from .roi import psroi_align, roi_align
+from .rpn import RPN, ProposalCfg
 from .scaled import GAINS, Scale, ScaledConv
 from .separable import SeparableConv1d, SeparableConv2d, SpatialSeparableConv2d
 from .shape import DualAttention, ShapeGate, SpatialGate, ridges
@@ -57,6 +60,7 @@ __all__ = [
     "ORDERS",
     "PICTURE_NORMS",
     "POOLS",
+    "RPN",
     "SHARING",
     "TCN",
     "Around",
@@ -96,6 +100,7 @@ __all__ = [
     "PolyUnit",
     "PoolAttention2d",
     "PreActBottleneck",
+    "ProposalCfg",
     "PyramidConv",
     "RecurrentConv",
     "Residual",
@@ -132,15 +137,19 @@ __all__ = [
     "mask_time",
     "masks_of",
     "norm",
+    "overlap",
     "picture_norm",
     "plan",
     "pool_time",
     "position_conv",
+    "psroi_align",
     "residual",
     "ridges",
+    "roi_align",
     "sample_conv",
     "scatter",
     "statistics",
     "statistics_held",
+    "suppress",
     "tensorflow_pad",
 ]

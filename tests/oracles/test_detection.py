@@ -15,7 +15,9 @@ from sepaudio.backbones.detect import SHIFTS, Told, Truth, choose, multibox_loss
 from sepaudio.backbones.detectors import detector
 from sepaudio.convert.ordered import in_order
 from sepaudio.layers import boxes as b
+from sepaudio.layers.anchors import shapes
 from sepaudio.layers.roi import roi_align
+from sepaudio.layers.rpn import RPN, ProposalCfg, proposals
 
 pytestmark = pytest.mark.oracle
 XYXY = [0, 2, 1, 3]  # and back
@@ -118,3 +120,29 @@ def test_the_loss_is_the_same(pair):
         whose,
     )
     laws.close(multibox_loss(told, truths), sum(expected.values()), 1e-10)
+
+
+def test_region_proposals(theirs):
+    rpn = theirs("models.detection.rpn")
+    around = theirs("models.detection.anchor_utils").AnchorGenerator(
+        ((8, 16), (32, 64)), ((0.25, 1.0, 4.0),) * 2
+    )
+    counts = {"training": 30, "testing": 30}
+    after = {"training": 12, "testing": 12}
+    net = rpn.RegionProposalNetwork(
+        around, rpn.RPNHead(5, 6), 0.7, 0.3, 256, 0.5, counts, after, 0.5
+    )
+    net = laws.perturbed(net.double().eval())
+    shapes_of = [shapes(sizes, (0.25, 1.0, 4.0)) for sizes in ((8, 16), (32, 64))]
+    ours = RPN(5, shapes_of, centre=0.0).double().eval()
+    ours.load_state_dict(in_order(net.head.state_dict(), ours))
+    maps, size = [laws.noise(2, 5, 16, 24), laws.noise(2, 5, 8, 12, seed=4)], (64, 96)
+    images = theirs("models.detection.image_list").ImageList(torch.zeros(2, 3, *size), [size] * 2)
+    with torch.no_grad():
+        expected, _ = net(images, {"0": maps[0], "1": maps[1]})
+        said, _ = ours(maps, size)
+        assert torch.equal(said.anchors[:, XYXY], around(images, maps)[0])
+        found = proposals(said, size, ProposalCfg(before=30, after=12, shared=0.5))
+    for (boxes, scores), wanted in zip(found, expected, strict=True):
+        assert len(boxes) == len(scores) == 12
+        laws.close(boxes[:, XYXY], wanted, 1e-10)
