@@ -77,6 +77,7 @@ def test_suppression_is_the_slow_loop(threshold, labels):
     kept = b.suppress(boxes, scores, threshold, names if labels > 1 else None)
     assert kept.tolist() == slow(boxes, scores.tolist(), threshold, names.tolist())
     assert b.suppress(boxes[:0], scores[:0], threshold).numel() == 0
+    assert b.suppress(boxes[:0], scores[:0], threshold, names[:0]).numel() == 0
 
 
 def test_a_removed_box_removes_nothing():

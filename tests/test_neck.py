@@ -46,6 +46,13 @@ def test_a_level_hears_its_own_map_and_coarser_ones_only():
         assert same == [n > changed for n in range(3)]
 
 
+def test_numbers_of_the_neck_of_resnet_50():
+    with torch.device("meta"):
+        net, neck = backbone("resnet50"), FPN((256, 512, 1024, 2048))
+    assert sum(p.numel() for p in neck.parameters()) == 3344384
+    assert sum(p.numel() for p in (*net.parameters(), *neck.parameters())) == 26852416
+
+
 def test_every_parameter_learns():
     neck = FPN((3, 5, 7), 8, "convolutions").double()
     laws.every_parameter_learns(neck, torch.cat([y.flatten() for y in neck(maps())]))

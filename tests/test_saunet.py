@@ -6,7 +6,7 @@ import torch
 from ports import counted
 
 from sepaudio.backbones import backbone, config
-from sepaudio.backbones.saunet import SAUNetCfg
+from sepaudio.backbones.saunet import SAUNetCfg, borders, streams_loss
 from sepaudio.layers import DualAttention, ShapeGate, SpatialGate, SqueezeExcite, ridges
 
 
@@ -106,3 +106,26 @@ def test_gradients_reach_both_streams():
     features, edges = net.stages[0].both(laws.noise(2, 1, 64, 96))
     maps = net.head.maps(features)
     laws.every_parameter_learns(net, torch.cat([maps, edges], dim=1))
+
+
+def test_borders_are_on_both_sides_of_a_change():
+    labels = torch.zeros(1, 4, 6, dtype=torch.long)
+    labels[0, :, 3:] = 1
+    assert borders(labels)[0, 0].tolist() == [[0, 0, 1, 1, 0, 0]] * 4
+    assert torch.equal(borders(labels.transpose(1, 2)), borders(labels).transpose(2, 3))
+    assert not borders(labels * 0).any()
+
+
+def test_the_loss_of_both_streams():
+    labels = torch.randint(0, 3, (2, 5, 7), generator=torch.Generator().manual_seed(0))
+    true = torch.nn.functional.one_hot(labels, 4).movedim(-1, 1).double()
+    edges = borders(labels).double()
+    assert streams_loss(100 * true, edges, labels) < 1e-6  # the fourth class is absent
+    flat, weights = torch.zeros(2, 4, 5, 7).double(), (1.0, 0.0, 0.0)
+    assert streams_loss(flat, edges, labels, weights).item() == pytest.approx(1.3862943611)
+    dice = streams_loss(flat, edges, labels, (0.0, 1.0, 0.0)).item()
+    n, counts = labels.numel(), true.sum(dim=(0, 2, 3))
+    expected = 1 - (2 * counts / 4 / (counts + n / 4)).mean()
+    assert dice == pytest.approx(expected.item(), abs=1e-6)
+    unsure = streams_loss(flat, edges * 0 + 0.5, labels, (0.0, 0.0, 1.0)).item()
+    assert unsure == pytest.approx(0.6931471806)

@@ -5,6 +5,7 @@ import pytest
 import torch
 from ports import counted
 
+from sepaudio import hub, registry
 from sepaudio.backbones import backbone, config
 from sepaudio.layers import Around, doubling, fitted
 
@@ -95,3 +96,13 @@ def test_doubling_doubles_and_keeps_the_variance(kernel):
     assert y.std().item() == pytest.approx(1, rel=0.15)
     with pytest.raises(ValueError, match="kernel=3: expected an even number"):
         doubling(4, 4, 3)
+
+
+@pytest.mark.parametrize("name", ["unet_separable", "saunet", "spinenet_49s"])
+def test_a_classifier_on_it_is_saved_and_loaded(name, tmp_path):
+    changes = {"backbone": name, "multiplier": 0.125, "channels": 1, "hidden": 0}
+    model = registry.create("spectrogram_mobilenet", **changes).eval()
+    hub.save(model, tmp_path / "model", card="# test\n", license="CC0-1.0")
+    x = laws.noise(1, 8000, dtype=torch.float32)
+    with torch.no_grad():
+        assert torch.equal(hub.load(tmp_path / "model")(x), model(x))

@@ -162,6 +162,46 @@ class SAUNet(nn.Module):
         return self.both(picture)[0]
 
 
+def borders(labels: Tensor) -> Tensor:
+    """Labels [B, F, L] of places -> [B, 1, F, L] of 0 and 1: where a neighbour has another one."""
+    edge = torch.zeros_like(labels, dtype=torch.bool)
+    for axis in (1, 2):
+        n = labels.shape[axis] - 1
+        other = labels.narrow(axis, 0, n) != labels.narrow(axis, 1, n)
+        edge.narrow(axis, 0, n).logical_or_(other)
+        edge.narrow(axis, 1, n).logical_or_(other)
+    return edge[:, None].float()
+
+
+def streams_loss(
+    maps: Tensor,
+    edges: Tensor,
+    labels: Tensor,
+    weights: tuple[float, float, float] = (1.0, 1.0, 1.0),
+) -> Tensor:
+    """How far off both streams are: cross entropy and Dice of the maps, cross entropy of the edges.
+
+    Dice is one less the share that probabilities and labels have in common, the mean over the
+    classes; an absent class that is given no probability costs nothing.
+
+    Source: Sun et al. 2020 (2001.07645), section 2.3; Milletari et al. 2016 (1606.04797), for Dice.
+
+    Args:
+        maps: logits [B, K, F, L].
+        edges: [B, 1, F, L] from 0 to 1.
+        labels: of places [B, F, L].
+        weights: of the three.
+    """
+    found = maps.softmax(dim=1)
+    true = F.one_hot(labels, maps.shape[1]).movedim(-1, 1).to(found)
+    common, both = (x.sum(dim=(0, 2, 3)) for x in (2 * found * true, found + true))
+    smooth = 1e-6
+    dice = 1 - ((common + smooth) / (both + smooth)).mean()
+    plain = F.cross_entropy(maps, labels)
+    edge = F.binary_cross_entropy(edges, borders(labels).to(edges))
+    return weights[0] * plain + weights[1] * dice + weights[2] * edge
+
+
 @register(SAUNetCfg, saunet=SAUNetCfg())
 def saunet(cfg: SAUNetCfg, in_channels: int, n_classes: int) -> Network:
     """Picture -> features [B, last, F, L]."""

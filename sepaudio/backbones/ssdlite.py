@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
+from math import prod
 
 import torch
 from torch import Tensor, nn
@@ -55,7 +56,7 @@ NAMES = {
 
 
 class Taps(nn.Module):
-    """A trunk's maps before and behind its last halving, [B, C, F / 16, L / 16] and half of that.
+    """A trunk's maps before and behind its last halving, such as strides 16 and 32.
 
     The former is what the first block behind the halving widens to, where it is an inverted
     residual, else what the stage before gives.
@@ -73,6 +74,7 @@ class Taps(nn.Module):
         if not halvings:
             raise ValueError("a trunk without halvings behind its stem: expected one with some")
         self.trunk, self.at = trunk, halvings[-1]
+        self.stride = prod(trunk.stage_strides[: self.at + 1])  # of the finer map
         self.channels = (trunk.stage_channels[self.at], trunk.out_channels)
         stage = trunk.stages[self.at]
         if isinstance(stage, nn.Sequential) and isinstance(stage[0], InvertedResidual):
@@ -164,7 +166,7 @@ class SSDLite(nn.Module):
 
     @torch.no_grad()
     def detect(self, picture: Tensor) -> list[Detections]:
-        """picture [B, C, F, L] -> what is found in each."""
+        """picture [B, C, F, L] -> what is found in each; in evaluation mode."""
         told, size = self(picture), (picture.shape[2], picture.shape[3])
         boxes = decode(told.deltas, told.anchors, SHIFTS)
         pairs = zip(boxes, told.logits, strict=True)

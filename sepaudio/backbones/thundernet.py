@@ -28,15 +28,13 @@ from .network import he_init
 from .ssdlite import Taps
 from .table import backbone, scaled, wide
 
-STRIDE = 16  # of the map that is read
-
 
 @dataclass(frozen=True, kw_only=True)
 class ThunderNetCfg:
     """What ThunderNet is made of.
 
     Attributes:
-        trunk: name of an image network whose last halving is to a stride of 32.
+        trunk: name of an image network; what is read is its map before its last halving.
         bins: of a proposal, along each side.
         thin: channels that each bin reads.
         proposing: channels of the features that proposals come from.
@@ -164,7 +162,7 @@ class ThunderNet(nn.Module):
             found = [torch.cat(pair) for pair in zip(found, also, strict=True)]
         x = self.attention(x, features)
         read = [
-            psroi_align(y, boxes, STRIDE, self.cfg.bins).flatten(1)
+            psroi_align(y, boxes, self.taps.stride, self.cfg.bins).flatten(1)
             for y, boxes in zip(x, found, strict=True)
         ]
         hidden = [F.relu(self.hidden(y)) for y in read]
@@ -173,7 +171,7 @@ class ThunderNet(nn.Module):
 
     @torch.no_grad()
     def detect(self, picture: Tensor) -> list[Detections]:
-        """picture [B, C, F, L] -> what is found in each."""
+        """picture [B, C, F, L] -> what is found in each; in evaluation mode."""
         judged, size = self(picture), (picture.shape[2], picture.shape[3])
         return [
             choose(decode(deltas, boxes, SHIFTS), logits, size, self.cfg.choice)

@@ -96,12 +96,13 @@ def suppress(
         threshold: of `overlap`.
         labels: [N]; a box removes those of its own label only. None for one label.
     """
+    if labels is not None:  # apart, since the table of all with all may not fit into memory
+        groups = [(labels == label).nonzero()[:, 0] for label in torch.unique(labels)]
+        left = [rows[suppress(boxes[rows], scores[rows], threshold)] for rows in groups]
+        stays = torch.cat([*left, labels.new_zeros(0, dtype=torch.long)])
+        return stays[scores[stays].argsort(descending=True, stable=True)]
     order = scores.argsort(descending=True, stable=True)
-    boxes = boxes[order]
-    removes = (overlap(boxes, boxes) > threshold).triu(1)
-    if labels is not None:
-        labels = labels[order]
-        removes &= labels[:, None] == labels
+    removes = (overlap(boxes[order], boxes[order]) > threshold).triu(1)
     stays = torch.ones(len(boxes), dtype=torch.bool, device=boxes.device)
     while True:
         now = ~(removes & stays[:, None]).any(dim=0)
