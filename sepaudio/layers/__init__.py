@@ -3,6 +3,7 @@
 from .activation import ACTIVATIONS, MASKS, activation, masks_of
 from .attention import PoolAttention2d
 from .branches import COMBINES, Branches, SameMaxPool, WindowMeans
+from .bytenet import ByteNetBlock, ByteNetCfg, ByteNetStack
 from .chance import DropConnect, MixedPool, StochasticPool
 from .condition import CONDITIONS, condition
 from .conv import PictureConv, TimeConv, convolve, tensorflow_pad
@@ -13,6 +14,7 @@ from .fractal import FractalBlock, FractalPaths, FrozenSum
 from .gated import GatedConv1d, gate
 from .gmm import GMM, Statistics, Subspace, scatter, statistics
 from .hyper import HyperConv, KernelGenerator
+from .hyperlstm import HyperLSTM, HyperLSTMCfg, HyperLSTMStack
 from .inverted import InvertedResidual, SqueezeExcite
 from .learned import Highway, Maxout, PiecewiseLinear
 from .norm import (
@@ -36,8 +38,18 @@ from .regularise import DropPath, LayerScale, drop_rates
 from .residual import ORDERINGS, Conv, PadShortcut, Residual, Summed, basic, bottleneck, residual
 from .reversible import Reversible
 from .scaled import GAINS, Scale, ScaledConv
+from .selfattention import AttentionCfg, AttentionStack, PictureAttention, SelfAttention
 from .separable import SeparableConv1d, SeparableConv2d, SpatialSeparableConv2d
 from .shuffle import ChannelShuffle, GroupShuffleUnit, SplitShuffleUnit, channel_shuffle
+from .slices import (
+    ConvStep,
+    SliceAttention,
+    SliceCfg,
+    SliceModule,
+    SliceStack,
+    attend,
+    timing,
+)
 from .tcn import SHARING, TCN, Place, TCNCfg, plan
 from .unit import ORDERS, ConvUnit
 
@@ -55,10 +67,16 @@ __all__ = [
     "POOLS",
     "SHARING",
     "TCN",
+    "AttentionCfg",
+    "AttentionStack",
     "Branches",
+    "ByteNetBlock",
+    "ByteNetCfg",
+    "ByteNetStack",
     "ChannelNorm",
     "ChannelShuffle",
     "Conv",
+    "ConvStep",
     "ConvUnit",
     "CrossStage",
     "CumulativeNorm",
@@ -76,6 +94,9 @@ __all__ = [
     "GroupShuffleUnit",
     "Highway",
     "HyperConv",
+    "HyperLSTM",
+    "HyperLSTMCfg",
+    "HyperLSTMStack",
     "InvertedResidual",
     "KernelGenerator",
     "LayerScale",
@@ -83,6 +104,7 @@ __all__ = [
     "Maxout",
     "MixedPool",
     "PadShortcut",
+    "PictureAttention",
     "PictureChannelNorm",
     "PictureConv",
     "PiecewiseLinear",
@@ -97,8 +119,13 @@ __all__ = [
     "SameMaxPool",
     "Scale",
     "ScaledConv",
+    "SelfAttention",
     "SeparableConv1d",
     "SeparableConv2d",
+    "SliceAttention",
+    "SliceCfg",
+    "SliceModule",
+    "SliceStack",
     "SpatialSeparableConv2d",
     "SplitShuffleUnit",
     "SqueezeExcite",
@@ -110,6 +137,7 @@ __all__ = [
     "TimeConv",
     "WindowMeans",
     "activation",
+    "attend",
     "basic",
     "bottleneck",
     "channel_shuffle",
@@ -132,4 +160,5 @@ __all__ = [
     "statistics",
     "statistics_held",
     "tensorflow_pad",
+    "timing",
 ]
