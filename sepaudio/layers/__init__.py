@@ -17,6 +17,7 @@ from .hyper import HyperConv, KernelGenerator
 from .hyperlstm import HyperLSTM, HyperLSTMCfg, HyperLSTMStack
 from .inverted import InvertedResidual, SqueezeExcite
 from .learned import Highway, Maxout, PiecewiseLinear
+from .masked import GatedPair, MaskedBlock, MaskedConv2d
 from .norm import (
     NORMS,
     PICTURE_NORMS,
@@ -51,6 +52,7 @@ from .slices import (
     timing,
 )
 from .tcn import SHARING, TCN, Place, TCNCfg, plan
+from .tokens import greedy, shifted
 from .unit import ORDERS, ConvUnit
 
 __all__ = [
@@ -90,6 +92,7 @@ __all__ = [
     "FractalPaths",
     "FrozenSum",
     "GatedConv1d",
+    "GatedPair",
     "GlobalNorm",
     "GroupShuffleUnit",
     "Highway",
@@ -101,6 +104,8 @@ __all__ = [
     "KernelGenerator",
     "LayerScale",
     "MaskedBatchNorm",
+    "MaskedBlock",
+    "MaskedConv2d",
     "Maxout",
     "MixedPool",
     "PadShortcut",
@@ -147,6 +152,7 @@ __all__ = [
     "fisher_size",
     "fisher_vector",
     "gate",
+    "greedy",
     "mask_time",
     "masks_of",
     "norm",
@@ -157,6 +163,7 @@ __all__ = [
     "residual",
     "sample_conv",
     "scatter",
+    "shifted",
     "statistics",
     "statistics_held",
     "tensorflow_pad",
