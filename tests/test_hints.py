@@ -20,6 +20,7 @@ from sepaudio.training.bank import Bank
 from sepaudio.training.hints import HintRegressor, hint_loss, hinted, listening, worst
 from sepaudio.training.optim import OptimCfg
 from sepaudio.training.recipe import ClipRecipeCfg, HintCfg, RecipeCfg
+from sepaudio.verbs.train import describe
 
 OPTIM = OptimCfg(steps=4, batch=8, lr=1e-2, warmup=1, lengths=(0.2, 0.3), save_every=0.0)
 
@@ -260,6 +261,9 @@ def test_a_recipe_names_its_teacher(teacher, tmp_path):
     )
     read = recipe.read(path, ["hint.weight=0.5"])
     assert read.hint == HintCfg(teacher=teacher, of="head", at="head", weight=0.5)
+    assert describe(read, ())["recipe"]["hint"]["teacher"] == "teacher"  # no path of a machine
+    with pytest.raises((ValueError, OSError), match="nowhere"):
+        recipe.read(path, ["hint.teacher=nowhere"])
     resolved = recipe.to_yaml(read)
     assert f"# hint: {hub.about(teacher)['sha256']}\n" in resolved
     with pytest.raises(ValueError, match=r"hint.of='head', hint.at='': expected the names"):

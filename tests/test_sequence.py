@@ -21,6 +21,7 @@ from sepaudio.layers import (
     HyperLSTM,
     HyperLSTMCfg,
     HyperLSTMStack,
+    HyperRNN,
     PictureAttention,
     SelfAttention,
     SeparableConv1d,
@@ -315,33 +316,54 @@ def test_attention_over_a_picture_is_a_step_of_a_network():
 
 
 def ordinary(net):
-    """The LSTM of torch with its weights."""
-    lstm = nn.LSTM(net.weight_ih.shape[1], net.width).double()
+    """The recurrent network of torch with its weights."""
+    kind = nn.LSTM if isinstance(net, HyperLSTM) else nn.RNN
+    torchs = kind(net.weight_ih.shape[1], net.width).double()
     with torch.no_grad():
-        lstm.weight_ih_l0.copy_(net.weight_ih)
-        lstm.weight_hh_l0.copy_(net.weight_hh)
-        lstm.bias_ih_l0.copy_(net.bias)
-        lstm.bias_hh_l0.zero_()
-    return lstm
+        torchs.weight_ih_l0.copy_(net.weight_ih)
+        torchs.weight_hh_l0.copy_(net.weight_hh)
+        torchs.bias_ih_l0.copy_(net.bias)
+        torchs.bias_hh_l0.zero_()
+    return torchs
 
 
-def test_a_hyper_lstm_that_generates_nothing_is_torchs_lstm():
-    net = made(HyperLSTM, 5, 6, 3, 2, norm=False)
-    nn.init.zeros_(net.scales)
+def recurrent(kind):
+    return made(kind, 5, 6, 3, 2, **({"norm": False} if kind is HyperLSTM else {}))
+
+
+HYPERS = pytest.mark.parametrize("kind", [HyperLSTM, HyperRNN])
+
+
+@HYPERS
+def test_a_hyper_network_that_generates_nothing_is_torchs(kind):
+    net = recurrent(kind)
+    nn.init.zeros_(net.scaling.maps)
     x = laws.noise(2, 5, 12)
     expected, _ = ordinary(net)(x.permute(2, 0, 1))
     laws.close(net(x), expected.permute(1, 2, 0))
 
 
-def test_its_weights_differ_over_time_and_between_signals():
-    net = made(HyperLSTM, 5, 6, 3, 2, norm=False)
+@HYPERS
+def test_its_weights_differ_over_time_and_between_signals(kind):
+    net = recurrent(kind)
     x = laws.noise(2, 5, 12)
     assert not torch.allclose(net(x), ordinary(net)(x.permute(2, 0, 1))[0].permute(1, 2, 0))
-    heard = [net.scaling(laws.noise(2, 3, seed=i))[0] for i in range(2)]
-    assert not torch.allclose(heard[0], heard[1])
-    assert not torch.allclose(heard[0][0], heard[0][1])
+    said = []
+    net.scaling.register_forward_hook(lambda *given: said.append(given[2][0]))
+    net(x)
+    assert len(said) == 12
+    assert all((a - b).abs().max() > 1e-6 for a, b in pairwise(said))
+    assert all((a[0] - a[1]).abs().max() > 1e-6 for a in said)
 
 
-def test_its_parameters_grow_linearly_with_the_embedding():
-    sizes = [count(HyperLSTM(5, 6, 3, n)) for n in (1, 2, 3, 4)]
-    assert {b - a for a, b in pairwise(sizes)} == {12 * (3 + 1) + 12 * 6}
+@HYPERS
+def test_it_streams_and_learns(kind):
+    net = recurrent(kind)
+    laws.block_streams_like_whole(net, laws.noise(2, 5, 20), [3, 1, 0, 7])
+    laws.every_parameter_learns(net, net(laws.noise(2, 5, 8)))
+
+
+@pytest.mark.parametrize(("kind", "gates"), [(HyperLSTM, 4), (HyperRNN, 1)])
+def test_its_parameters_grow_linearly_with_the_embedding(kind, gates):
+    sizes = [count(kind(5, 6, 3, n)) for n in (1, 2, 3, 4)]
+    assert {b - a for a, b in pairwise(sizes)} == {3 * gates * (3 + 1) + 3 * gates * 6}

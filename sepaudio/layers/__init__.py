@@ -14,7 +14,7 @@ from .fractal import FractalBlock, FractalPaths, FrozenSum
 from .gated import GatedConv1d, gate
 from .gmm import GMM, Statistics, Subspace, scatter, statistics
 from .hyper import HyperConv, KernelGenerator
-from .hyperlstm import HyperLSTM, HyperLSTMCfg, HyperLSTMStack
+from .hyperlstm import HyperLSTM, HyperLSTMCfg, HyperLSTMStack, HyperRNN
 from .inverted import InvertedResidual, SqueezeExcite
 from .learned import Highway, Maxout, PiecewiseLinear
 from .masked import GatedPair, MaskedBlock, MaskedConv2d
@@ -100,6 +100,7 @@ __all__ = [
     "HyperLSTM",
     "HyperLSTMCfg",
     "HyperLSTMStack",
+    "HyperRNN",
     "InvertedResidual",
     "KernelGenerator",
     "LayerScale",

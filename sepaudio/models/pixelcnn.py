@@ -59,6 +59,11 @@ class PixelCNN(nn.Module):
 
     Args:
         cfg: see `PixelCNNCfg`.
+
+    >>> net = PixelCNN(PixelCNNCfg(levels=4, width=8, layers=1))
+    >>> cells = quantised(torch.randn(2, 10, 50), 4, low=-2, high=2)
+    >>> net.nats(cells).shape, net.sample(1, bins=3, frames=2).shape
+    (torch.Size([2, 10, 50]), torch.Size([1, 3, 2]))
     """
 
     def __init__(self, cfg: PixelCNNCfg):

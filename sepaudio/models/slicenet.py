@@ -65,6 +65,14 @@ class SliceNet(nn.Module):
 
     Args:
         cfg: see `SliceNetCfg`.
+
+    >>> parts = (SliceCfg(width=16, modules=1, causal=causal) for causal in (False, True))
+    >>> cfg = SliceNetCfg(tokens=10, encoder=next(parts), decoder=next(parts))
+    >>> net, mel = SliceNet(cfg).eval(), torch.zeros(2, 64, 100)
+    >>> net(mel, torch.zeros(2, 7, dtype=torch.int64)).shape
+    torch.Size([2, 10, 7])
+    >>> net.decode(mel, most=20).ndim
+    2
     """
 
     def __init__(self, cfg: SliceNetCfg):

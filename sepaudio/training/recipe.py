@@ -300,6 +300,8 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> AnyRecipe:
     except (ArgumentError, TypeError, yaml.YAMLError) as error:
         raise ValueError(f"{path}: {error}") from error
     model_cfg(recipe)  # names the key that is wrong
+    if not isinstance(recipe, MixtureRecipeCfg) and recipe.hint.teacher:
+        hub.about(recipe.hint.teacher)  # is there
     return _anchored(recipe, path.parent)
 
 
