@@ -295,21 +295,29 @@ def _assign(pairs: Tensor) -> Tensor:
 
 
 def with_auxiliary(
-    logits: Sequence[Tensor], labels: Tensor, *, weight: float = 0.3, smoothing: float = 0.0
+    logits: Sequence[Tensor],
+    labels: Tensor,
+    *,
+    weight: float = 0.3,
+    smoothing: float = 0.0,
+    floor: float = 0.0,
 ) -> Tensor:
     """Cross-entropy of the first logits, plus `weight` times those of auxiliary heads.
 
-    Source: Szegedy et al. 2014 (1409.4842), section 5.
+    Sources: Szegedy et al. 2014 (1409.4842), section 5; the floor: Lee et al. 2014 (1409.5185),
+    equation 3, where the losses are squared hinges.
 
     Args:
         logits: [B, K] each, the network's own first.
         labels: [B]; -1 is not learned from.
         weight: of each auxiliary head.
         smoothing: of the labels: this share is spread over all classes.
+        floor: an auxiliary head counts by what its loss is above this.
     """
     if not (labels >= 0).any():
         return sum((y.sum() for y in logits), torch.zeros_like(logits[0][0, 0])) * 0.0
     main, *others = (
         F.cross_entropy(y, labels, label_smoothing=smoothing, ignore_index=-1) for y in logits
     )
-    return main + weight * sum(others, torch.zeros_like(main))
+    above = (F.relu(y - floor) for y in others)
+    return main + weight * sum(above, torch.zeros_like(main))

@@ -7,7 +7,7 @@ lists them; `backbone(name, in_channels, multiplier)` builds one. `timm:NAME` is
 """
 
 from .detectors import detector, detector_names
-from .network import LinearHead, Network, he_init
+from .network import LinearHead, Network, companions, he_init
 from .table import backbone, build, config, names, scaled
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Network",
     "backbone",
     "build",
+    "companions",
     "config",
     "detector",
     "detector_names",

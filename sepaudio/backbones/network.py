@@ -165,3 +165,18 @@ class LinearHead(nn.Module):
 def head_of(channels: int, n_classes: int, dropout: float = 0.0) -> LinearHead | None:
     """The head most networks have; none for no classes."""
     return LinearHead(channels, n_classes, dropout) if n_classes else None
+
+
+def companions(network: Network, n_classes: int) -> nn.ModuleDict:
+    """Heads for `network.auxiliary`: one on every stage but the last.
+
+    Source: Lee et al. 2014 (1409.5185), section 2. Differs: means and a linear layer in the place
+    of an SVM on all points.
+
+    Raises:
+        ValueError: the network has one stage only.
+    """
+    channels = network.stage_channels[1:-1]
+    if not channels:
+        raise ValueError("companions=True: expected a backbone of two stages or more")
+    return nn.ModuleDict({str(i): LinearHead(c, n_classes) for i, c in enumerate(channels)})

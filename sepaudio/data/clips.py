@@ -30,6 +30,8 @@ class ClipAugmentCfg:
         boxes: blanked stretches of time and of frequency, as many of each.
         box_time: longest one, as a share of the clip.
         box_band: widest one, as a share of the spectrum.
+        copies: of each clip, each drawn anew, of which the one that is understood worst is learned
+            from (MaxUp); time and memory of a step are as many times as much.
     """
 
     reverse: float = 0.0
@@ -43,6 +45,7 @@ class ClipAugmentCfg:
     boxes: int = 0
     box_time: float = 0.2
     box_band: float = 0.2
+    copies: int = 1
 
     def __post_init__(self) -> None:
         for name, known in (("place", ("centre", "random")), ("fill", ("silence", "hold"))):
@@ -55,6 +58,8 @@ class ClipAugmentCfg:
                 f"stretch={self.stretch}, mixup={self.mixup}, gain_db={self.gain_db}, "
                 f"boxes={self.boxes}: expected 1 or more, then 0 or more"
             )
+        if self.copies < 1:
+            raise ValueError(f"copies={self.copies}: expected 1 or more")
         for name in ("reverse", "roll", "mixed", "box_time", "box_band"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name}={getattr(self, name)}: expected a share from 0 to 1")

@@ -4,6 +4,7 @@ from .activation import ACTIVATIONS, MASKS, activation, masks_of
 from .attention import PoolAttention2d
 from .boxes import overlap, suppress
 from .branches import COMBINES, Branches, SameMaxPool, WindowMeans
+from .bytenet import ByteNetBlock, ByteNetCfg, ByteNetStack
 from .chance import DropConnect, MixedPool, StochasticPool
 from .condition import CONDITIONS, condition
 from .conv import PictureConv, TimeConv, convolve, tensorflow_pad
@@ -14,8 +15,10 @@ from .fractal import FractalBlock, FractalPaths, FrozenSum
 from .gated import GatedConv1d, gate
 from .gmm import GMM, Statistics, Subspace, scatter, statistics
 from .hyper import HyperConv, KernelGenerator
+from .hyperlstm import HyperLSTM, HyperLSTMCfg, HyperLSTMStack, HyperRNN
 from .inverted import InvertedResidual, SqueezeExcite
 from .learned import Highway, Maxout, PiecewiseLinear
+from .masked import GatedPair, MaskedBlock, MaskedConv2d
 from .neck import FPN
 from .norm import (
     NORMS,
@@ -40,11 +43,22 @@ from .reversible import Reversible
 from .roi import psroi_align, roi_align
 from .rpn import RPN, ProposalCfg
 from .scaled import GAINS, Scale, ScaledConv
+from .selfattention import AttentionCfg, AttentionStack, PictureAttention, SelfAttention
 from .separable import SeparableConv1d, SeparableConv2d, SpatialSeparableConv2d
 from .shape import DualAttention, ShapeGate, SpatialGate, ridges
 from .shuffle import ChannelShuffle, GroupShuffleUnit, SplitShuffleUnit, channel_shuffle
 from .skip import Around, doubling, fitted
+from .slices import (
+    ConvStep,
+    SliceAttention,
+    SliceCfg,
+    SliceModule,
+    SliceStack,
+    attend,
+    timing,
+)
 from .tcn import SHARING, TCN, Place, TCNCfg, plan
+from .tokens import greedy, shifted
 from .unit import ORDERS, ConvUnit
 
 __all__ = [
@@ -64,10 +78,16 @@ __all__ = [
     "SHARING",
     "TCN",
     "Around",
+    "AttentionCfg",
+    "AttentionStack",
     "Branches",
+    "ByteNetBlock",
+    "ByteNetCfg",
+    "ByteNetStack",
     "ChannelNorm",
     "ChannelShuffle",
     "Conv",
+    "ConvStep",
     "ConvUnit",
     "CrossStage",
     "CumulativeNorm",
@@ -82,17 +102,25 @@ __all__ = [
     "FractalPaths",
     "FrozenSum",
     "GatedConv1d",
+    "GatedPair",
     "GlobalNorm",
     "GroupShuffleUnit",
     "Highway",
     "HyperConv",
+    "HyperLSTM",
+    "HyperLSTMCfg",
+    "HyperLSTMStack",
+    "HyperRNN",
     "InvertedResidual",
     "KernelGenerator",
     "LayerScale",
     "MaskedBatchNorm",
+    "MaskedBlock",
+    "MaskedConv2d",
     "Maxout",
     "MixedPool",
     "PadShortcut",
+    "PictureAttention",
     "PictureChannelNorm",
     "PictureConv",
     "PiecewiseLinear",
@@ -108,9 +136,14 @@ __all__ = [
     "SameMaxPool",
     "Scale",
     "ScaledConv",
+    "SelfAttention",
     "SeparableConv1d",
     "SeparableConv2d",
     "ShapeGate",
+    "SliceAttention",
+    "SliceCfg",
+    "SliceModule",
+    "SliceStack",
     "SpatialGate",
     "SpatialSeparableConv2d",
     "SplitShuffleUnit",
@@ -123,6 +156,7 @@ __all__ = [
     "TimeConv",
     "WindowMeans",
     "activation",
+    "attend",
     "basic",
     "bottleneck",
     "channel_shuffle",
@@ -134,6 +168,7 @@ __all__ = [
     "fisher_vector",
     "fitted",
     "gate",
+    "greedy",
     "mask_time",
     "masks_of",
     "norm",
@@ -148,8 +183,10 @@ __all__ = [
     "roi_align",
     "sample_conv",
     "scatter",
+    "shifted",
     "statistics",
     "statistics_held",
     "suppress",
     "tensorflow_pad",
+    "timing",
 ]

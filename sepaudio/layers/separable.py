@@ -22,6 +22,11 @@ class SeparableConv1d(nn.Module):
             since a pointwise convolution without norm between would repeat it.
         causal: see `TimeConv`.
         between: norm or activation between the halves.
+        groups: of the pointwise half, which do not mix: more than 1 is super-separable (Kaiser et
+            al. 2017, 1706.03059, section 2.1), a separable convolution for each group.
+
+    Raises:
+        ValueError: the groups do not divide the channels.
     """
 
     def __init__(
@@ -34,14 +39,20 @@ class SeparableConv1d(nn.Module):
         bias: bool = True,
         causal: bool = False,
         between: nn.Module | None = None,
+        groups: int = 1,
     ):
         super().__init__()
+        if in_channels % groups or out_channels % groups:
+            raise ValueError(
+                f"groups={groups} with {in_channels} channels in and {out_channels} out: expected "
+                "a divisor of both"
+            )
         wide = in_channels * depth_multiplier
         self.depthwise = TimeConv(
             in_channels, wide, kernel_size, groups=in_channels, bias=False, causal=causal
         )
         self.between = nn.Identity() if between is None else between
-        self.pointwise = TimeConv(wide, out_channels, 1, bias=bias, causal=causal)
+        self.pointwise = TimeConv(wide, out_channels, 1, groups=groups, bias=bias, causal=causal)
 
     def forward(self, x: Tensor, dilation: int = 1, context: Context = WHOLE) -> Tensor:
         """x [B, C, L] -> [B, C', L]."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..backbones import backbone
+from ..backbones import backbone, companions
 from ..frontends import DeltaMFCC, LogMel, MelCfg, mel_cfg
 from ..layers import FixedNorm
 from ..registry import register
@@ -31,6 +31,8 @@ class SpectrogramCfg:
         hidden: units of the head's ReLU layer; 0 for none.
         dropout: before the head, in training.
         auxiliary: whether auxiliary heads of the backbone, where it has such, teach it too.
+        companions: whether a head on every stage but the last teaches it too: deeply supervised
+            nets (Lee et al. 2014, 1409.5185), of any backbone. Only training hears them.
     """
 
     labels: tuple[str, ...] = ("noise", "music", "speech")
@@ -42,8 +44,11 @@ class SpectrogramCfg:
     hidden: int = 16
     dropout: float = 0.1
     auxiliary: bool = False
+    companions: bool = False
 
     def __post_init__(self) -> None:
+        if self.auxiliary and self.companions:
+            raise ValueError("auxiliary=True with companions=True: expected one of them")
         if self.picture not in ("mel", "mfcc_deltas"):
             raise ValueError(f"picture={self.picture!r}: expected one of mel, mfcc_deltas")
         if self.picture == "mfcc_deltas" and self.channels != DeltaMFCC.orders:
@@ -85,6 +90,8 @@ class SpectrogramClassifier(nn.Module):
         taught = {"auxiliary": True, "n_classes": len(cfg.labels)} if cfg.auxiliary else {}
         self.backbone = backbone(cfg.backbone, cfg.channels, cfg.multiplier, **taught)
         self.backbone.head = None  # ours takes its place
+        if cfg.companions:
+            self.backbone.auxiliary = companions(self.backbone, len(cfg.labels))
         least = self.backbone.minimum_size[0]
         if high < least:
             raise ValueError(

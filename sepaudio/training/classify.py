@@ -18,6 +18,7 @@ from ..layers import TimeConv
 from ..losses import with_auxiliary
 from . import recipe as recipes
 from .bank import Bank
+from .hints import hinted
 from .loop import Draw, run
 from .recipe import OptimCfg, RecipeCfg
 from .start import HEAD, Start, held
@@ -58,25 +59,34 @@ def batch_at(bank: Bank, usable: NDArray[np.int64], cfg: OptimCfg, fps: float, s
     return draw
 
 
-def cross_entropy(smoothing: float) -> Any:
-    """Cross-entropy of the decision at the last frame, and of auxiliary heads, as an objective."""
+def cross_entropy(smoothing: float, weight: float = 0.3, floor: float = 0.0) -> Any:
+    """Cross-entropy of the decision at the last frame, and of auxiliary heads, as an objective.
+
+    The arguments are those of `losses.with_auxiliary`.
+    """
 
     def objective(model: Any, batch: tuple[Tensor, Tensor]) -> Tensor:
         features, labels = batch
-        taught = getattr(model.cfg, "auxiliary", False)
+        taught = any(getattr(model.cfg, key, False) for key in ("auxiliary", "companions"))
         logits = model.all_logits(features) if taught else [model.clip_logits(features)]
-        return with_auxiliary(logits, labels, smoothing=smoothing)
+        return with_auxiliary(logits, labels, weight=weight, smoothing=smoothing, floor=floor)
 
     return objective
 
 
+def hear(model: Any, batch: tuple[Tensor, Tensor]) -> Tensor:
+    """What a model says of a batch: logits [B, K]."""
+    logits: Tensor = model.clip_logits(batch[0])
+    return logits
+
+
 def lesson(model: Any, bank: Bank, recipe: RecipeCfg) -> tuple[Draw, Any]:
     """What a recipe learns from a bank, batch by batch, and what it minimises."""
-    usable = bank.without(recipe.data.held_out)
+    usable, optim = bank.without(recipe.data.held_out), recipe.optim
     fps = float(model.sample_rate / model.hop)
     return (
-        batch_at(bank, usable, recipe.optim, fps, recipe.seed),
-        cross_entropy(recipe.optim.label_smoothing),
+        batch_at(bank, usable, optim, fps, recipe.seed),
+        cross_entropy(optim.label_smoothing, optim.auxiliary, optim.auxiliary_floor),
     )
 
 
@@ -108,14 +118,20 @@ def fit(
         say_left_out((*train.left_out, *valid.left_out))
     if start is None or "standardize" in start.new:
         standardize(model, train, train.without(recipe.data.held_out))
+    draw, objective = lesson(model, train, recipe)
+    helper = None
+    if recipe.hint.teacher:
+        objective, helper = hinted(objective, model, draw(0, 0, 1), recipe.hint, hear)
     best = run(
         model,
-        *lesson(model, train, recipe),
+        draw,
+        objective,
         recipe.optim,
         seed=recipe.seed,
         folder=folder,
         resolved=recipes.to_yaml(recipe),
         frozen=recipe.freeze,
+        helper=helper,
         quiet=quiet,
     )
     temperature, accuracy = calibrate(best, valid, recipe.data.held_out, recipe.freeze)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from ..data.clips import ClipAugmentCfg, mixture, varied, windows
 from ..data.manifest import Recording
 from ..data.shelf import Shelf
 from . import recipe as recipes
+from .hints import hinted, worst
 from .loop import Draw, best, run
 from .recipe import ClipRecipeCfg, OptimCfg
 from .survey import say, say_left_out
@@ -122,7 +124,7 @@ def batch_at(clips: Clips, n_classes: int, optim: OptimCfg, cfg: ClipAugmentCfg,
     """A function from the step's number to its batch: waveforms [B, T], shares of classes [B, K].
 
     Every clip is heard once an epoch, in an order that changes. Each item of a batch draws from
-    its own seed.
+    its own seed; copies of a clip lie side by side, B being `cfg.copies` times the batch.
     """
     own = np.array(clips.parts["train"])
     orders: dict[int, NDArray[np.int64]] = {}
@@ -135,8 +137,9 @@ def batch_at(clips: Clips, n_classes: int, optim: OptimCfg, cfg: ClipAugmentCfg,
 
     def draw(step: int, part: int, parts: int) -> tuple[Tensor, Tensor]:
         waves, shares = [], []
-        for place in range(part, optim.batch, parts):
-            random = np.random.default_rng([seed, step, place])
+        places = range(part, optim.batch, parts)
+        for place, copy in product(places, range(cfg.copies)):
+            random = np.random.default_rng([seed, step, place, *([copy] if copy else [])])
             epoch, turn = divmod(step * optim.batch + place, len(own))
             first, second = int(order(epoch)[turn]), int(random.choice(own))
             share, mixes = random.beta(cfg.mixup or 1.0, cfg.mixup or 1.0), random.random()
@@ -176,14 +179,21 @@ def blanked(picture: Tensor, cfg: ClipAugmentCfg) -> Tensor:
     return spec.reshape(picture.shape)
 
 
+def hear(model: Any, batch: tuple[Tensor, Tensor]) -> Tensor:
+    """What a model says of a batch: logits [B, K]."""
+    logits: Tensor = model.clip_logits(model.picture(batch[0]))
+    return logits
+
+
 def objective_of(smoothing: float, cfg: ClipAugmentCfg) -> Callable[[Any, Any], Tensor]:
-    """Cross-entropy with shares of classes, on pictures with boxes."""
+    """Cross-entropy with shares of classes, on pictures with boxes; of the worst copy of each."""
 
     def objective(model: Any, batch: tuple[Tensor, Tensor]) -> Tensor:
         waveform, shares = batch
         picture = blanked(model.picture(waveform), cfg)
         logits: Tensor = model.clip_logits(picture)
-        return F.cross_entropy(logits, shares, label_smoothing=smoothing)
+        losses = F.cross_entropy(logits, shares, label_smoothing=smoothing, reduction="none")
+        return worst(losses, cfg.copies)
 
     return objective
 
@@ -235,9 +245,14 @@ def fit(
         return 1 - accuracy(logits_of(net, clips, numbers, fill), labels)
 
     model.to(memory_format=torch.channels_last)  # twice as fast on a CPU, for depthwise layers
+    draw, objective = lesson(clips, model, recipe)
+    helper = None
+    if recipe.hint.teacher:
+        objective, helper = hinted(objective, model, draw(0, 0, 1), recipe.hint, hear)
     averaged = run(
         model,
-        *lesson(clips, model, recipe),
+        draw,
+        objective,
         replace(recipe.optim, keep_best=1),  # `best` is the only one there
         seed=recipe.seed,
         folder=folder,
@@ -245,6 +260,7 @@ def fit(
         validate=wrong if on else None,
         frozen=recipe.freeze,
         keep_last=True,
+        helper=helper,
         quiet=quiet,
     ).to(memory_format=torch.contiguous_format)
     last, top, step = None, None, None

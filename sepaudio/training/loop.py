@@ -81,6 +81,7 @@ class Task(pl.LightningModule):  # type: ignore[misc,name-defined]
         validate: judges the averaged weights every `cfg.valid_every` steps.
         frozen: parts that keep their weights, see `start.freeze`.
         paced: told after `PACED` steps how long one takes.
+        helper: what the objective learns besides, such as a regressor; it is not averaged.
     """
 
     def __init__(
@@ -93,8 +94,10 @@ class Task(pl.LightningModule):  # type: ignore[misc,name-defined]
         validate: Validate | None = None,
         frozen: Sequence[str] = (),
         paced: Paced | None = None,
+        helper: nn.Module | None = None,
     ):
         super().__init__()
+        self.helper = helper
         self.model, self.objective, self.cfg, self.seed = model, objective, cfg, seed
         self.folder, self.checkpoint = folder, folder / "last.ckpt"
         self.validate, self.saved = validate, time.monotonic()
@@ -137,8 +140,9 @@ class Task(pl.LightningModule):  # type: ignore[misc,name-defined]
     def configure_optimizers(self) -> Any:
         """The optimiser and the schedule of the learning rate, see `OptimCfg`."""
         cfg = self.cfg
+        learning = nn.ModuleList([self.model, *([self.helper] if self.helper else [])])
         optimizer = optimizer_of(
-            self.model, cfg.optimizer, cfg.lr, cfg.weight_decay, cfg.decay_depthwise
+            learning, cfg.optimizer, cfg.lr, cfg.weight_decay, cfg.decay_depthwise
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: factor(cfg, step) * self.factor
@@ -270,6 +274,7 @@ def run(
     workers: int = 0,
     paced: Paced | None = None,
     keep_last: bool = False,
+    helper: nn.Module | None = None,
     quiet: bool = False,
 ) -> Any:
     """Train; returns the averaged weights of the last or, with validation, of the best step.
@@ -292,6 +297,7 @@ def run(
         paced: told, once it is measured, how long a step takes; by default the user is.
         keep_last: return those of the last step in any case; the best are in the folder, see
             `best`.
+        helper: what the objective learns besides the model.
         quiet: no progress bar.
 
     Raises:
@@ -315,7 +321,7 @@ def run(
         atomic_text(before, resolved)
     judged = validate if cfg.valid_every else None
     paced = paced or (None if quiet else tell_pace)
-    task = Task(model, objective, cfg, seed, folder, judged, frozen, paced)
+    task = Task(model, objective, cfg, seed, folder, judged, frozen, paced, helper)
     loader = DataLoader(
         _Parts(draw, cfg, rank, world),
         batch_size=None,

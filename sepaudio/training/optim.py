@@ -25,6 +25,8 @@ class OptimCfg:
         clip_norm: largest gradient norm.
         clip_ratio: largest norm of a filter's gradient, as a share of the filter's; 0 for any.
         label_smoothing: share of the label spread over all classes.
+        auxiliary: weight of the loss of each auxiliary or companion head.
+        auxiliary_floor: of that loss; a head that is as good as this teaches nothing any more.
         ema: decay per step of the averaged weights that are kept.
         lengths: clip lengths drawn for each batch [s].
         late_frame: end each clip at a random frame of its last half, one for the whole batch
@@ -54,6 +56,8 @@ class OptimCfg:
     clip_norm: float = 1.0
     clip_ratio: float = 0.0
     label_smoothing: float = 0.05
+    auxiliary: float = 0.3
+    auxiliary_floor: float = 0.0
     ema: float = 0.998
     lengths: tuple[float, ...] = (0.5, 1.0, 2.0)
     late_frame: bool = True
@@ -73,6 +77,11 @@ class OptimCfg:
         for name in ("steps", "batch", "patience", "keep_best", "accumulate", "threads"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}: expected at least 1")
+        if self.auxiliary < 0 or self.auxiliary_floor < 0:
+            raise ValueError(
+                f"auxiliary={self.auxiliary}, auxiliary_floor={self.auxiliary_floor}: expected 0 "
+                "or more"
+            )
         if self.clip_ratio < 0:
             raise ValueError(f"clip_ratio={self.clip_ratio}: expected 0 or more, such as 0.01")
         if self.optimizer not in OPTIMIZERS:

@@ -69,6 +69,35 @@ class DataCfg:
 
 
 @dataclass(frozen=True, kw_only=True)
+class HintCfg:
+    """A teacher whose inner maps a classifier learns to guess, see `hints.hinted`.
+
+    Attributes:
+        teacher: weights, as `RecipeCfg.init`; "" for none. They hear the same features.
+        of: the part of the teacher that gives the hint, such as "backbone.stages.2".
+        at: the part of the model that is guided by it.
+        weight: of the hint's loss.
+        alone: learn from the hint only, as the first stage of FitNets; another run then starts at
+            these weights, by its `init`.
+    """
+
+    teacher: str = ""
+    of: str = ""
+    at: str = ""
+    weight: float = 1.0
+    alone: bool = False
+
+    def __post_init__(self) -> None:
+        if self.teacher and not (self.of and self.at):
+            raise ValueError(
+                f"hint.of={self.of!r}, hint.at={self.at!r}: expected the names of a part of the "
+                "teacher and of the model, such as backbone.stages.1"
+            )
+        if self.weight <= 0:
+            raise ValueError(f"hint.weight={self.weight}: expected more than 0")
+
+
+@dataclass(frozen=True, kw_only=True)
 class RecipeCfg:
     """One run.
 
@@ -80,6 +109,7 @@ class RecipeCfg:
         freeze: parts that keep their weights, such as "stem" or "stem.0".
         data: see `DataCfg`.
         optim: see `OptimCfg`.
+        hint: see `HintCfg`.
         seed: of every draw.
         license: of the weights that come out.
     """
@@ -90,6 +120,7 @@ class RecipeCfg:
     freeze: tuple[str, ...] = ()
     data: DataCfg = field(default_factory=DataCfg)
     optim: OptimCfg = field(default_factory=OptimCfg)
+    hint: HintCfg = field(default_factory=HintCfg)
     seed: int = 0
     license: str = "unknown"
 
@@ -219,6 +250,7 @@ class ClipRecipeCfg:
         freeze: parts that keep their weights, such as "backbone" and "attention".
         data: see `data.clips.ClipsCfg`.
         optim: see `OptimCfg`; `lengths` and `late_frame` are not used.
+        hint: see `HintCfg`; the teacher hears clips without boxes.
         seed: of every draw.
         license: of the weights that come out.
     """
@@ -229,6 +261,7 @@ class ClipRecipeCfg:
     freeze: tuple[str, ...] = ()
     data: ClipsCfg = field(default_factory=ClipsCfg)
     optim: OptimCfg = field(default_factory=OptimCfg)
+    hint: HintCfg = field(default_factory=HintCfg)
     seed: int = 0
     license: str = "unknown"
 
@@ -267,6 +300,8 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> AnyRecipe:
     except (ArgumentError, TypeError, yaml.YAMLError) as error:
         raise ValueError(f"{path}: {error}") from error
     model_cfg(recipe)  # names the key that is wrong
+    if not isinstance(recipe, MixtureRecipeCfg) and recipe.hint.teacher:
+        hub.about(recipe.hint.teacher)  # is there
     return _anchored(recipe, path.parent)
 
 
@@ -336,9 +371,12 @@ def _anchored(recipe: AnyRecipe, folder: Path) -> AnyRecipe:
 
 
 def to_yaml(recipe: AnyRecipe) -> str:
-    """The resolved recipe, every value written out, and which weights `init` meant."""
+    """The resolved recipe, every value written out, and which weights `init` and `hint` meant."""
     text = yaml.safe_dump(_plain(asdict(recipe)), sort_keys=False)
-    return text + (f"# init: {hub.about(recipe.init)['sha256']}\n" if recipe.init else "")
+    hint = "" if isinstance(recipe, MixtureRecipeCfg) else recipe.hint.teacher
+    for key, weights in (("init", recipe.init), ("hint", hint)):
+        text += f"# {key}: {hub.about(weights)['sha256']}\n" if weights else ""
+    return text
 
 
 def _plain(value: Any) -> Any:

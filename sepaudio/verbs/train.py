@@ -135,6 +135,8 @@ def describe(
     named = {"data": _without_paths(cfg), **({"init": start.name} if start else {})}
     if isinstance(cfg, recipes.MixtureRecipeCfg):
         named["speaker"] = Path(cfg.speaker).name
+    else:
+        named["hint"] = asdict(cfg.hint) | {"teacher": Path(cfg.hint.teacher).name}
     return {
         "architecture": cfg.architecture,
         "license": cfg.license,
