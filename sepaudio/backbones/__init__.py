@@ -4,7 +4,18 @@ A network is data: a cfg of stages, given to a builder of its family, one family
 lists them; `backbone(name, in_channels, multiplier)` builds one. `timm:NAME` is one of timm's.
 """
 
+from .inverted import InvertedCfg
 from .network import LinearHead, Network, he_init
 from .table import backbone, build, config, names, scaled
 
-__all__ = ["LinearHead", "Network", "backbone", "build", "config", "he_init", "names", "scaled"]
+__all__ = [
+    "InvertedCfg",
+    "LinearHead",
+    "Network",
+    "backbone",
+    "build",
+    "config",
+    "he_init",
+    "names",
+    "scaled",
+]

@@ -178,11 +178,11 @@ def mobilenet_v3(stages: Stages, last: int, tail: int) -> InvertedCfg:
 def inverted(cfg: InvertedCfg, in_channels: int, n_classes: int) -> Network:
     """Picture -> features [B, last, F / 32, L / 32]."""
     layer = partial(ConvUnit, act=cfg.act, eps=cfg.eps, padding=cfg.padding)
-    before, blocks = _blocks(cfg, cfg.stem_blocks, cfg.stem)
+    before, blocks = blocks_of(cfg, cfg.stem_blocks, cfg.stem)
     stem = nn.Sequential(layer(in_channels, cfg.stem, 3, 2), *blocks)
     channels, strides, stages = [before], [2 * _stride(cfg.stem_blocks)], []
     for stage in cfg.stages:
-        before, blocks = _blocks(cfg, stage, before)
+        before, blocks = blocks_of(cfg, stage, before)
         stages.append(nn.Sequential(*blocks))
         channels.append(before)
         strides.append(_stride(stage))
@@ -198,7 +198,7 @@ def _stride(stage: tuple[Blocks, ...]) -> int:
     return math.prod(run.stride for run in stage)
 
 
-def _blocks(
+def blocks_of(
     cfg: InvertedCfg, stage: tuple[Blocks, ...], before: int
 ) -> tuple[int, list[nn.Module]]:
     """The blocks of a stage that `before` channels enter, and how many leave it."""

@@ -4,6 +4,7 @@ from .activation import ACTIVATIONS, MASKS, activation, masks_of
 from .attention import PoolAttention2d
 from .branches import COMBINES, Branches, SameMaxPool, WindowMeans
 from .chance import DropConnect, MixedPool, StochasticPool
+from .choice import Choice, choices
 from .condition import CONDITIONS, condition
 from .conv import PictureConv, TimeConv, convolve, tensorflow_pad
 from .dense import DenseStack, statistics_held
@@ -58,6 +59,7 @@ __all__ = [
     "Branches",
     "ChannelNorm",
     "ChannelShuffle",
+    "Choice",
     "Conv",
     "ConvUnit",
     "CrossStage",
@@ -113,6 +115,7 @@ __all__ = [
     "basic",
     "bottleneck",
     "channel_shuffle",
+    "choices",
     "condition",
     "convolve",
     "drop_rates",
