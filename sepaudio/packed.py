@@ -10,7 +10,7 @@ A tensor is kept in the shortest of these forms, each of which gives it back to 
 * factors: two tensors of these forms, whose matrix product it is, see `product`.
 
 Numbers and gaps are bytes under a Huffman code, that of deflate (RFC 1951) without its search for
-repetitions.
+repetitions; it codes the end of a stream like one more symbol.
 
 Source: Han et al. 2015 (1510.00149), sections 2 to 4.
 """
@@ -149,7 +149,7 @@ def unpack(block: bytes) -> dict[str, Tensor]:
         size = int.from_bytes(block[:4], "little")
         index = json.loads(zlib.decompress(block[4 : 4 + size]))
         return dict(_tensors(index, block[4 + size :]))
-    except (KeyError, IndexError, TypeError, AttributeError, zlib.error) as error:
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError, zlib.error) as error:
         raise ValueError(
             f"the packed weights are damaged ({error}): copy the file again"
         ) from error

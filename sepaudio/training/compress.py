@@ -142,7 +142,7 @@ def _hold(weight: nn.Parameter, hook: Callable[[Tensor], Tensor]) -> None:
 
 
 def _mask(weight: nn.Parameter, mask: Tensor) -> None:
-    weight.mul_(mask)
+    weight.masked_fill_(mask == 0, 0.0)  # a product would leave -0.0
     _hold(weight, lambda gradient: gradient * mask.to(gradient.device))
 
 
@@ -168,7 +168,7 @@ def _clustered(x: Tensor, n: int) -> tuple[Tensor, Tensor]:
     if len(known) <= n:
         return torch.from_numpy(known).to(x), torch.from_numpy(places).to(x.device)
     start = np.linspace(known[0], known[-1], n)[:, None]
-    found = KMeans(n, init=start, n_init=1).fit(x.double().cpu().numpy()[:, None])
+    found = KMeans(n, init=start, n_init=1, tol=0.0).fit(x.double().cpu().numpy()[:, None])
     centres = torch.from_numpy(found.cluster_centers_[:, 0]).to(x)
     return centres, torch.from_numpy(found.labels_.astype(np.int64)).to(x.device)
 
