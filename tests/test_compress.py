@@ -10,6 +10,7 @@ from test_train_clips import folder, read  # noqa: F401
 from torch import nn
 
 from sepaudio import hub, packed, registry
+from sepaudio.cli import main
 from sepaudio.training import compress as steps
 from sepaudio.verbs.compress import compress
 
@@ -267,6 +268,17 @@ def test_a_trained_model_becomes_a_smaller_one(folder, tmp_path, asked):  # noqa
     else:
         assert steps.factors(small)
     assert not torch.equal(small.head.bias, hub.load(tmp_path / "whole").head.bias)
+
+
+def test_the_verb_says_what_is_wrong(folder, tmp_path, capsys):  # noqa: F811
+    asked = ["compress", "esc10", str(folder / "recipe.yaml"), "-o", str(tmp_path)]
+    for more, text in (
+        ([], "expected one of low_rank"),
+        (["--bits", "4"], "expected esresnet_test"),
+    ):
+        with pytest.raises(SystemExit) as stopped:
+            main([*asked, *more])
+        assert stopped.value.code == 2 and text in capsys.readouterr().err
 
 
 def test_steps_that_do_not_fit_each_other(tmp_path):
