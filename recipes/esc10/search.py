@@ -198,21 +198,23 @@ def main() -> None:
             "\nBlocks, as kernel, expansion, groups; – is none:\n",
             *(f"* {one}" for one in told),
             "",
-            spread_of(table, cfg, len(run.clip[0])),
+            spread_of(table, cfg),
         ]
     )
     fill(options.into / "search.md", text, "search")
     print(text)
 
 
-def spread_of(table: latency.LatencyTable, cfg: search.SearchCfg, samples: int) -> str:
+def spread_of(table: latency.LatencyTable, cfg: search.SearchCfg) -> str:
     """What the table says, and how long was searched."""
     low = table.rest + sum(float(ms.min()) for ms in table.ms)
     high = table.rest + sum(float(ms.max()) for ms in table.ms)
+    blocks = [row.ms for row in table.rows if row.place != latency.REST and row.option != "skip"]
     return (
         f"By the table the networks of the space take {low:.2f} to {high:.2f} ms, of which "
-        f"{table.rest:.2f} ms are spent on all but the blocks. {cfg.steps} steps of the weights, "
-        f"one of the architecture in {cfg.every}."
+        f"{table.rest:.2f} ms are spent on all but the blocks; a block takes {min(blocks):.2f} to "
+        f"{max(blocks):.2f} ms. {cfg.steps} steps of the weights, one of the architecture in "
+        f"{cfg.every}."
     )
 
 
