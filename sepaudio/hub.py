@@ -1,26 +1,28 @@
 """A trained model is a folder: model.safetensors, config.json and a card in README.md.
 
-No pickle anywhere, nothing that runs code: a folder from a stranger can be loaded.
+No pickle anywhere, nothing that runs code: a folder from a stranger can be loaded. Format 1 has a
+tensor for every weight; format 2 has one of bytes that `packed` reads, for compressed models.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from . import registry
+from . import packed, registry
 from .files import atomic, atomic_folder, atomic_json, look, sha256
 from .frontends import Embedding
 
-FORMAT = 1
+PLAIN, PACKED = 1, 2  # formats of a model folder
 EMBEDDING = "sepaudio_embedding"  # in the metadata of an embedding file, with its format
 SHIPPED = package_files("sepaudio") / "pretrained"
 
@@ -37,10 +39,40 @@ def save(model: nn.Module, folder: str | Path, *, card: str, **about: Any) -> Pa
     """
     from safetensors.torch import save_model
 
+    return _save(model, folder, card, {"format": PLAIN, **about}, partial(save_model, model))
+
+
+def save_packed(
+    model: nn.Module,
+    folder: str | Path,
+    *,
+    card: str,
+    factors: Mapping[str, packed.Factors],
+    **about: Any,
+) -> Path:
+    """The same in format 2, for a model whose weights have few values, or are zero.
+
+    Args:
+        model: any registered model.
+        folder: where to.
+        card: as of `save`.
+        factors: weights, by name, that are kept as two matrices whose product they are.
+        about: as of `save`.
+    """
+    from safetensors.torch import save_file
+
+    block = np.frombuffer(packed.pack(_own(model), factors), np.uint8).copy()
+    write = partial(save_file, {"packed": torch.from_numpy(block)})
+    return _save(model, folder, card, {"format": PACKED, **about}, write)
+
+
+def _save(
+    model: Any, folder: str | Path, card: str, about: dict[str, Any], write: Callable[[str], Any]
+) -> Path:
     from . import __version__
 
     config = {
-        "format": FORMAT,
+        "format": about["format"],
         "sepaudio": __version__,
         "cfg": registry.to_dict(model.cfg),
         "sample_rate": model.sample_rate,
@@ -49,7 +81,7 @@ def save(model: nn.Module, folder: str | Path, *, card: str, **about: Any) -> Pa
     }
     Path(folder).parent.mkdir(parents=True, exist_ok=True)
     with atomic_folder(Path(folder), overwrite=True) as new:
-        save_model(model, str(new / "model.safetensors"))  # a shared weight is written once
+        write(str(new / "model.safetensors"))
         (new / "config.json").write_text(json.dumps(config, indent=2, allow_nan=False) + "\n")
         (new / "README.md").write_text(card)
     return Path(folder)
@@ -72,7 +104,7 @@ def load(
         ValueError: no such weights, or the folder is not a model's, damaged, or not fully trained.
     """
     from safetensors import SafetensorError
-    from safetensors.torch import load_model
+    from safetensors.torch import load_file, load_model
 
     with _folder(name_or_folder) as folder:
         config = read_config(folder)
@@ -83,13 +115,31 @@ def load(
                 "train it first, with `sepaudio train RECIPE --init` and this folder"
             )
         model = registry.build(registry.from_dict(config["cfg"]))
+        weights = str(folder / "model.safetensors")
         try:
-            load_model(model, str(folder / "model.safetensors"), strict=True)
-        except (OSError, SafetensorError, RuntimeError) as error:
+            if config["format"] == PLAIN:
+                load_model(model, weights, strict=True)
+            else:
+                _fill(model, packed.unpack(load_file(weights)["packed"].numpy().tobytes()))
+        except (OSError, SafetensorError, RuntimeError, KeyError, ValueError) as error:
             raise ValueError(
                 f"{folder}: model.safetensors does not load ({error}); copy the folder again"
             ) from error
     return model.to(device).eval()
+
+
+def _own(model: nn.Module) -> dict[str, Tensor]:
+    """The tensors of a model by name, a shared one by the first of its names."""
+    found: dict[Any, tuple[str, Tensor]] = {}
+    for name, x in model.state_dict().items():
+        found.setdefault((x.data_ptr(), x.shape) if x.numel() else name, (name, x))
+    return dict(found.values())
+
+
+def _fill(model: nn.Module, tensors: dict[str, Tensor]) -> None:
+    if wrong := set(tensors) ^ set(_own(model)):
+        raise RuntimeError(f"{', '.join(sorted(wrong))} on one side alone")
+    model.load_state_dict(tensors, strict=False)
 
 
 def save_embedding(embedding: Embedding, path: str | Path, **about: str) -> None:
@@ -215,9 +265,10 @@ def read_config(folder: str | Path) -> dict[str, Any]:
         raise ValueError(f"{path} is not readable as JSON ({error})") from error
     if not isinstance(config, dict) or "cfg" not in config:
         raise ValueError(f"{path} has no 'cfg': expected what `sepaudio train` writes")
-    if config.get("format") != FORMAT:
+    if config.get("format") not in (PLAIN, PACKED):
         raise ValueError(
-            f"{path} has format {config.get('format')!r}: this sepaudio reads format {FORMAT}; "
+            f"{path} has format {config.get('format')!r}: this sepaudio reads format "
+            f"{PLAIN} or {PACKED}; "
             "install the version named under 'sepaudio' in it"
         )
     return config

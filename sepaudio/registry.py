@@ -84,6 +84,23 @@ def _values(cfg: Any) -> dict[str, Any]:
     return values
 
 
+def brief(cfg: Any) -> dict[str, Any]:
+    """The values of a cfg that are not its defaults, as plain ones that recipes can hold."""
+    told = {}
+    for item in fields(cfg):
+        value = getattr(cfg, item.name)
+        made = item.default_factory() if callable(item.default_factory) else item.default
+        if value != made:
+            told[item.name] = _brief(value)
+    return told
+
+
+def _brief(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_brief(item) for item in value]
+    return brief(value) if is_dataclass(value) else value
+
+
 def _kinds(hint: Any) -> dict[str, Any]:
     """The cfg types that a hint allows, by name."""
     inner = get_args(hint) if isinstance(hint, UnionType) else (hint,)
@@ -159,7 +176,7 @@ def _revive(hint: Any, value: Any) -> Any:
         if name not in kinds:
             raise ValueError(unknown("cfg type", name, sorted(kinds)))
         return _fill(kinds[name], _untyped(value))
-    if get_origin(hint) is tuple and isinstance(value, list):
+    if get_origin(hint) is tuple and isinstance(value, list | tuple):
         inner = get_args(hint)[0]
         return tuple(_revive(inner, item) for item in value)
     return value

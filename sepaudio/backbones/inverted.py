@@ -196,11 +196,11 @@ def inverted(cfg: InvertedCfg, in_channels: int, n_classes: int) -> Network:
     layer = partial(ConvUnit, act=cfg.act, eps=cfg.eps, padding=cfg.padding)
     all_runs = (cfg.stem_blocks, *cfg.stages)
     rates = iter(drop_rates(cfg.drop_path, sum(run.blocks for stage in all_runs for run in stage)))
-    before, blocks = _blocks(cfg, cfg.stem_blocks, cfg.stem, rates)
+    before, blocks = blocks_of(cfg, cfg.stem_blocks, cfg.stem, rates)
     stem = nn.Sequential(layer(in_channels, cfg.stem, 3, 2), *blocks)
     channels, strides, stages = [before], [2 * _stride(cfg.stem_blocks)], []
     for stage in cfg.stages:
-        before, blocks = _blocks(cfg, stage, before, rates)
+        before, blocks = blocks_of(cfg, stage, before, rates)
         stages.append(nn.Sequential(*blocks))
         channels.append(before)
         strides.append(_stride(stage))
@@ -216,7 +216,7 @@ def _stride(stage: tuple[Blocks, ...]) -> int:
     return math.prod(run.stride for run in stage)
 
 
-def _blocks(
+def blocks_of(
     cfg: InvertedCfg, stage: tuple[Blocks, ...], before: int, rates: Iterator[float]
 ) -> tuple[int, list[nn.Module]]:
     """The blocks of a stage that `before` channels enter, and how many leave it."""

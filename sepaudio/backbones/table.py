@@ -92,7 +92,7 @@ def build(cfg: Any, in_channels: int = 3, n_classes: int = 0) -> Network:
 
 
 def backbone(
-    name: str,
+    name: Any,
     in_channels: int = 3,
     multiplier: float = 1.0,
     *,
@@ -101,14 +101,16 @@ def backbone(
 ) -> Network:
     """The untrained network called `name`, all its widths scaled, some cfg values changed.
 
-    `timm:NAME` is a network of timm, see `foreign`.
+    `timm:NAME` is a network of timm, see `foreign`; in the place of a name, a cfg of a registered
+    type may stand.
 
     Raises:
         ValueError: no network has that name, or its cfg has no such value.
     """
-    if name.startswith(PREFIX):
+    if isinstance(name, str) and name.startswith(PREFIX):
         return foreign(name, in_channels, multiplier, n_classes, **changes)
-    return build(scaled(config(name, **changes), width=multiplier), in_channels, n_classes)
+    cfg = config(name, **changes) if isinstance(name, str) else changed(name, changes)
+    return build(scaled(cfg, width=multiplier), in_channels, n_classes)
 
 
 def divisible(channels: float, by: int = 8) -> int:

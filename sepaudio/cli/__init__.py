@@ -18,6 +18,7 @@ VERBS = {
     "enroll": "make the embedding of a speaker from recordings",
     "prepare": "check manifests before training, or make an i-vector front-end",
     "train": "train a model from a recipe",
+    "compress": "make a trained model smaller: few values, many zeros, low rank",
     "evaluate": "measure a trained model, separated audio, labels or timelines",
     "list": "the architectures and the trained weights",
     "profile": "parameters, arithmetic, latency and receptive field of a model",

@@ -6,6 +6,7 @@ from .boxes import overlap, suppress
 from .branches import COMBINES, Branches, SameMaxPool, WindowMeans
 from .bytenet import ByteNetBlock, ByteNetCfg, ByteNetStack
 from .chance import DropConnect, MixedPool, StochasticPool
+from .choice import Choice, choices
 from .condition import CONDITIONS, condition
 from .conv import PictureConv, TimeConv, convolve, tensorflow_pad
 from .dense import DenseStack, statistics_held
@@ -86,6 +87,7 @@ __all__ = [
     "ByteNetStack",
     "ChannelNorm",
     "ChannelShuffle",
+    "Choice",
     "Conv",
     "ConvStep",
     "ConvUnit",
@@ -160,6 +162,7 @@ __all__ = [
     "basic",
     "bottleneck",
     "channel_shuffle",
+    "choices",
     "condition",
     "convolve",
     "doubling",

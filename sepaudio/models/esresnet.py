@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..backbones import backbone, he_init
+from ..backbones import InvertedCfg, backbone, he_init
 from ..frontends import Bands, BandsCfg, bands_cfg
 from ..layers import PoolAttention2d
 from ..registry import register
@@ -40,7 +40,7 @@ class ESResNetCfg:
     Attributes:
         labels: the classes, in the order of the logits.
         features: the multi-band picture; its sample rate and hop are the model's.
-        backbone: name of an image network, see `backbones.names`.
+        backbone: name of an image network, see `backbones.names`, or the cfg of one.
         multiplier: scales the backbone's widths.
         attention: a mask after each stage and one on the pooled vector.
         last_kernel: (frequency, time) of the last mask's depthwise convolution, whose map is one
@@ -58,7 +58,7 @@ class ESResNetCfg:
 
     labels: tuple[str, ...] = ESC50
     features: BandsCfg = field(default_factory=BandsCfg)
-    backbone: str = "resnet50"
+    backbone: str | InvertedCfg = "resnet50"
     multiplier: float = 1.0
     attention: bool = False
     last_kernel: tuple[int, ...] = (3, 5)

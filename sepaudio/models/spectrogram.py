@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..backbones import backbone, companions
+from ..backbones import InvertedCfg, backbone, companions
 from ..frontends import DeltaMFCC, LogMel, MelCfg, mel_cfg
 from ..layers import FixedNorm
 from ..registry import register
@@ -26,7 +26,7 @@ class SpectrogramCfg:
         picture: "mel" for the log-mel spectrogram, the same in every channel; "mfcc_deltas" for
             cepstra, their slopes and the slopes' slopes, a channel each.
         channels: of the picture, one per colour that the backbone expects.
-        backbone: name of the image network.
+        backbone: name of the image network, or the cfg of one.
         multiplier: scales the backbone's widths.
         hidden: units of the head's ReLU layer; 0 for none.
         dropout: before the head, in training.
@@ -39,7 +39,7 @@ class SpectrogramCfg:
     features: MelCfg = field(default_factory=lambda: mel_cfg("psf", 16000, n_mels=64))
     picture: str = "mel"
     channels: int = 3
-    backbone: str = "mobilenet_v1"
+    backbone: str | InvertedCfg = "mobilenet_v1"
     multiplier: float = 0.25
     hidden: int = 16
     dropout: float = 0.1

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import platform
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from .. import hub
 from ..training import classify, clips, mixtures
@@ -31,6 +32,7 @@ def train(
     init: str | Path = "",
     freeze: Sequence[str] = (),
     output: str | Path | None = None,
+    before: Callable[[nn.Module], object] | None = None,
     quiet: bool = False,
 ) -> Path:
     """Train, judge or calibrate, and save; returns the model folder.
@@ -43,6 +45,8 @@ def train(
         init: the recipe's `init`: weights to start from, by their name or folder.
         freeze: the recipe's `freeze`: parts that keep their weights.
         output: folder of the run; by default runs/ and the recipe's name.
+        before: what changes the model before the first step, such as `compress.prune`; always in
+            the same way.
         quiet: no progress bar, and nothing is said of start, data, disk and time.
 
     Raises:
@@ -53,6 +57,8 @@ def train(
     torch.manual_seed(cfg.seed)
     model: Any
     model, start = model_of(cfg)
+    if before is not None:
+        before(model)
     found = survey(cfg, model, folder)
     if not quiet:
         say(*(start.lines() if start else []), *found.lines())
