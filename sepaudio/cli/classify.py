@@ -62,6 +62,7 @@ def run(arguments: list[str]) -> int:
         window=options.window,
         silence_db=options.silence_db,
         channel=options.channel,
+        workers=options.workers,
     )
     found = collect(results, len(paths), net, options, "classify")
     labels = list(net.labels)
@@ -87,6 +88,7 @@ def common(parser: Any) -> None:
     parser.add_argument(
         "--channel", type=int | Literal["mix"], default="mix", help="mix, or a number from 0"
     )
+    parser.add_argument("--workers", type=int, default=0, help="threads at once; as many as cores")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
     parser.add_argument("-v", "--verbose", action="store_true", help="say how fast it went")
 
@@ -101,6 +103,7 @@ def collect(results: Iterator[Any], total: int, net: Any, options: Any, verb: st
         device = next(net.parameters()).device
         print(
             f"{seconds / 60:.1f} min of audio in {took:.1f} s on {device}: "
+            f"{seconds / 60 / max(took, 1e-9):.1f} hours of audio per minute, "
             f"{seconds / max(took, 1e-9):.0f} times real time",
             file=sys.stderr,
         )

@@ -59,7 +59,9 @@ def run(arguments: list[str]) -> int:
             raise ValueError(f"--plot with {len(paths)} recordings: expected one; name one file")
         check_plot(options.plot)
     net = verb.resolve(options.model, options.device)
-    results = verb.segment_files(paths, model=net, cfg=cfg, channel=options.channel)
+    results = verb.segment_files(
+        paths, model=net, cfg=cfg, channel=options.channel, workers=options.workers
+    )
     found = collect(results, len(paths), net, options, "segment")
     _write(found, format, targets)
     if options.plot is not None and not found[0].error:

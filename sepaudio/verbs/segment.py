@@ -134,6 +134,7 @@ def segment_files(
     device: str = "auto",
     cfg: SegmentCfg | None = None,
     channel: str | int = "mix",
+    workers: int = 0,
 ) -> Iterator[Timeline]:
     """The timelines of files, one each in their order; a long file is read in blocks.
 
@@ -145,15 +146,17 @@ def segment_files(
         device: see `segment`.
         cfg: see `segment`.
         channel: "mix" averages the channels, a number picks one, from 0.
+        workers: files heard at once, in threads; 0 for as many as cores.
     """
     net = resolve(model, device)
     yield from each_file(
         paths,
-        lambda blocks: decide(hear(net, blocks), cfg or SegmentCfg()),
+        lambda blocks, _: decide(hear(net, blocks), cfg or SegmentCfg()),
         Timeline,
         seconds=BLOCK,
         sample_rate=int(net.sample_rate),
         channel=channel,
+        workers=workers,
     )
 
 
