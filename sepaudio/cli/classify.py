@@ -7,7 +7,7 @@ import io as text_io
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -97,17 +97,21 @@ def collect(results: Iterator[Any], total: int, net: Any, options: Any, verb: st
     """All results, with a progress bar meanwhile and, if asked for, the speed afterwards."""
     began = time.perf_counter()
     found = list(_progress(results, total, options.quiet, verb))
-    took = time.perf_counter() - began
     if options.verbose:
-        seconds = sum(result.seconds for result in found)
-        device = next(net.parameters()).device
-        print(
-            f"{seconds / 60:.1f} min of audio in {took:.1f} s on {device}: "
-            f"{seconds / 60 / max(took, 1e-9):.1f} hours of audio per minute, "
-            f"{seconds / max(took, 1e-9):.0f} times real time",
-            file=sys.stderr,
-        )
+        tell_speed(found, began, net)
     return found
+
+
+def tell_speed(found: Iterable[Any], began: float, net: Any) -> None:
+    """Say how much audio was heard since a time, and how fast."""
+    took = max(time.perf_counter() - began, 1e-9)
+    seconds = sum(result.seconds for result in found)
+    device = next(net.parameters()).device
+    print(
+        f"{seconds / 60:.1f} min of audio in {took:.1f} s on {device}: "
+        f"{seconds / 60 / took:.2f} hours of audio per minute, {seconds / took:.0f} times real time",
+        file=sys.stderr,
+    )
 
 
 def spare(output: str | None, paths: Sequence[Path]) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 Array = NDArray[np.float32]
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 LOUDEST = 1000.0  # beyond it samples are integers taken for floats, or damage
 VERBS = {"separation": "separate", "extraction": "extract", "classification": "classify"}
@@ -122,11 +123,7 @@ def each_file(
     Raises:
         ValueError: workers is negative.
     """
-    import torch
-
-    if workers < 0:
-        raise ValueError(f"workers={workers}: expected 1 or more, or 0 for as many as cores")
-    workers = workers or parallel.cores()
+    workers = how_many(workers)
     paths = list(paths)
     if any(str(path) == "-" for path in paths):
         files.stdin()  # here, where Ctrl-C can end the waiting
@@ -147,9 +144,29 @@ def each_file(
         found: Result = replace(result, file=str(path))
         return found
 
+    yield from spread(paths, work, at_once)
+
+
+def how_many(workers: int) -> int:
+    """As many workers as asked for; for 0 as many as there are cores.
+
+    Raises:
+        ValueError: workers is negative.
+    """
+    if workers < 0:
+        raise ValueError(f"workers={workers}: expected 1 or more, or 0 for as many as cores")
+    return workers or parallel.cores()
+
+
+def spread(
+    items: Iterable[Item], work: Callable[[Item, Callable[[], None]], Result], workers: int
+) -> Iterator[Result]:
+    """`parallel.in_order` by threads in each of which torch runs on one."""
+    import torch
+
     before = torch.get_num_threads()
     try:
-        yield from parallel.in_order(paths, work, at_once, start=one_thread)
+        yield from parallel.in_order(items, work, workers, start=one_thread)
     finally:
         torch.set_num_threads(before)  # else threads that start later had one, too
 
