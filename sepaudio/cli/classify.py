@@ -106,12 +106,11 @@ def tell_speed(found: Iterable[Any], began: float, net: Any) -> None:
     """Say how much audio was heard since a time, and how fast."""
     took = max(time.perf_counter() - began, 1e-9)
     seconds = sum(result.seconds for result in found)
-    device = next(net.parameters()).device
-    print(
-        f"{seconds / 60:.1f} min of audio in {took:.1f} s on {device}: "
-        f"{seconds / 60 / took:.2f} hours of audio per minute, {seconds / took:.0f} times real time",
-        file=sys.stderr,
+    pace = (
+        f"{seconds / 60 / took:.2f} hours of audio per minute, {seconds / took:.0f} times real time"
     )
+    device = next(net.parameters()).device
+    print(f"{seconds / 60:.1f} min of audio in {took:.1f} s on {device}: {pace}", file=sys.stderr)
 
 
 def spare(output: str | None, paths: Sequence[Path]) -> None:

@@ -218,7 +218,8 @@ def sum_up(
     seconds, quiet = samples / rate, 1 - float(total[-1]) / max(samples, 1)
     if not heard:
         return Classification(label="silence", silence=quiet, seconds=seconds)
-    chances = total[:-1] / total[:-1].sum()
+    several = getattr(net, "several", False)  # probabilities by themselves add up to anything
+    chances = total[:-1] / (total[-1] if several else total[:-1].sum())
     best = {labels[i]: float(chances[i]) for i in np.argsort(-chances, kind="stable")}
     label = next(iter(best))
     return Classification(
@@ -250,7 +251,9 @@ def probabilities(net: Any, windows: list[Array]) -> NDArray[np.float64]:
         logits: Tensor = net.clip(
             batch.to(parameter), None if equal else lengths.to(parameter.device)
         )
-        return logits.double().softmax(dim=-1).cpu().numpy()
+        logits = logits.double()
+        several = getattr(net, "several", False)
+        return (logits.sigmoid() if several else logits.softmax(dim=-1)).cpu().numpy()
 
 
 __all__ = [
