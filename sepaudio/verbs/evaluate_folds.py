@@ -1,8 +1,8 @@
 """Runs of one recipe, each judged on the fold, or the split, that it never heard.
 
 A clip is judged whole: probabilities of its windows are averaged. "Last" is the model after the
-last step, chosen by nothing. "Best" is the step that was best on the very clips that judge it, as
-papers report it: it flatters. Intervals come from drawing the recordings again that clips are cut
+last step, chosen by nothing. "Best" is the step that was best on validation clips or, without any,
+on the very clips that judge it, as papers report it: that flatters. Intervals come from drawing the recordings again that clips are cut
 from, not clips; what stands before the last colon of a manifest's `source` names such a recording.
 """
 
@@ -42,6 +42,7 @@ class Run:
         last: [N, K] probabilities after the last step.
         best: [N, K] those of the step that was best on these clips; the last ones without any.
         step: where that was.
+        validated: whether other clips than these chose it.
         seconds: of audio that was judged.
         took: time for it [s].
     """
@@ -53,6 +54,7 @@ class Run:
     last: Floats
     best: Floats
     step: int | None
+    validated: bool
     seconds: float
     took: float
 
@@ -80,7 +82,8 @@ class Run:
             best = clips.chances_of(other.eval(), heard, test, fill_with).numpy()
         seconds = sum(heard.shelf.length(i) for i in test) / heard.shelf.sample_rate
         rows = [heard.shelf.rows[i] for i in test]
-        return Run(folder.name, cfg, model, rows, last, best, step, seconds, took)
+        validated = bool(heard.parts["valid"])
+        return Run(folder.name, cfg, model, rows, last, best, step, validated, seconds, took)
 
 
 @dataclass(frozen=True)
@@ -166,7 +169,10 @@ def report(name: str, runs: Runs, out: Path, draws: int = judged.DRAWS, plot: bo
     )
     if run.recipe.data.folds == "shuffled":
         text += f"**{LEAK[0].upper()}{LEAK[1:]}.**\n\n"
-    rows = {"last step": ("last", summary), "best step, chosen on what judges": ("best", best)}
+    rows = {"last step": ("last", summary)}
+    if any(r.step is not None for r in runs.each):
+        on = "other clips" if all(r.validated for r in runs.each) else "the clips that judge it"
+        rows[f"best step, chosen on {on}"] = ("best", best)
     text += _by_fold(runs.each, rows)
     groups = len(set(found.groups or found.files))
     text += f"\n{len(found.files)} clips of {groups} recordings. At the last step:\n\n"
