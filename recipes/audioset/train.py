@@ -1,6 +1,6 @@
 """Train the recipes beside this file on tables like those of AudioSet: clips of several classes.
 
-    python recipes/audioset/train.py train.csv test.csv [--recipes NAME ...] [--folds N ...] [key=value ...]
+    python recipes/audioset/train.py train.csv test.csv [--recipes NAME ...] [key=value ...]
 
 Runs go to runs/audioset/<recipe>/split. A killed run goes on when called again.
 """

@@ -1,8 +1,9 @@
-"""Train the recipes beside this file on any folder of class folders, a run for every fold that is left out.
+"""Train the recipes beside this file on any folder of class folders, a run for every fold.
 
-    python recipes/class_folders/train.py mine.csv [--recipes NAME ...] [--folds N ...] [key=value ...]
+    python recipes/class_folders/train.py mine.csv [--recipes NAME ...] [key=value ...]
 
-Runs go to runs/class_folders/<recipe>/fold<N>. A killed run goes on when called again.
+`--folds 1 2` leaves out only these. Runs go to runs/class_folders/<recipe>/fold<N>. A killed
+run goes on when called again.
 """
 
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""Train the recipes beside this file on FMA: its published split, in which no artist is in two parts.
+"""Train the recipes beside this file on FMA: its published split, artists kept apart.
 
-    python recipes/fma/train.py fma.csv [--recipes NAME ...] [--folds N ...] [key=value ...]
+    python recipes/fma/train.py fma.csv [--recipes NAME ...] [key=value ...]
 
 Runs go to runs/fma/<recipe>/split. A killed run goes on when called again.
 """

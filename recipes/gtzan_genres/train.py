@@ -1,6 +1,6 @@
-"""Train the recipes beside this file on GTZAN genres: one split, in which no artist is in two parts.
+"""Train the recipes beside this file on GTZAN genres: one split, artists kept apart.
 
-    python recipes/gtzan_genres/train.py genres.csv [--recipes NAME ...] [--folds N ...] [key=value ...]
+    python recipes/gtzan_genres/train.py genres.csv [--recipes NAME ...] [key=value ...]
 
 Runs go to runs/gtzan_genres/<recipe>/split. A killed run goes on when called again.
 """

@@ -2,8 +2,9 @@
 
 A clip is judged whole: probabilities of its windows are averaged. "Last" is the model after the
 last step, chosen by nothing. "Best" is the step that was best on validation clips or, without any,
-on the very clips that judge it, as papers report it: that flatters. Intervals come from drawing the recordings again that clips are cut
-from, not clips; what stands before the last colon of a manifest's `source` names such a recording.
+on the very clips that judge it, as papers report it: that flatters. Intervals come from drawing
+the recordings again that clips are cut from, not clips; what stands before the last colon of a
+manifest's `source` names such a recording.
 """
 
 from __future__ import annotations
