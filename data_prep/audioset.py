@@ -6,8 +6,9 @@
 The table has lines `id, start, end, "label,label"` and comments that begin with `#`. A segment is
 looked for as `<id>`, `Y<id>`, `<id>_<start>` or `<id>_<start>_<end>` (seconds, or milliseconds)
 with any suffix that is audio, in `--root` and the folders below it. `--map` is a CSV with the
-columns label and kind: /m/09x0r,speech. A segment whose labels mean no class, or several, is left
-out and counted. Which licences the recordings have is up to their authors: "unknown".
+columns label and kind: /m/09x0r,speech. A segment whose labels mean no class is left out and
+counted, and so is one of several classes, unless `--several` keeps them all: speech|music. Which
+licences the recordings have is up to their authors: "unknown".
 """
 
 import argparse
@@ -28,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--segments", type=Path, required=True)
     parser.add_argument("--map", type=Path, required=True, help="CSV with label and kind")
     parser.add_argument("--split", choices=manifest.SPLITS, required=True)
+    parser.add_argument("--several", action="store_true", help="keep segments of several classes")
     parser.add_argument("--license", default="unknown")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
@@ -38,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for name, start, end, labels in _segments(args.segments):
         found = {kinds[label] for label in labels if label in kinds}
         path = next((files[stem] for stem in _stems(name, start, end) if stem in files), None)
-        if len(found) != 1:
+        if not found or (len(found) > 1 and not args.several):
             lost["of several classes" if found else "of no class"] += 1
         elif path is None:
             lost["without audio"] += 1
@@ -46,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             rows.append(
                 manifest.of_file(
                     path,
-                    kind=found.pop(),
+                    kind="|".join(sorted(found)),
                     split=args.split,
                     source=f"audioset@{name}:{start:g}-{end:g}",
                     license=args.license,

@@ -74,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                     path,
                     kind=path.parent.name,
                     split=splits[path.stem],
-                    source=f"gtzan_genres@marsyas:{path.name}",
+                    source=f"gtzan_genres@{_who(path, artists)}:{path.name}",
                     license="unknown",
                 )
             )

@@ -130,3 +130,15 @@ def test_extract_needs_to_know_whom(extractor, folder, voice, capsys):
     assert call(folder / "a.wav", *more, verb="extract") == 1
     assert "made by something else: this extractor expects" in capsys.readouterr().err
     assert not (folder / "x.wav").exists()
+
+
+def test_files_are_the_same_however_many_are_separated_at_once(model, folder, capsys):
+    files = [folder / name for name in ("a.wav", "b.flac", "bad.wav")]
+    found = []
+    for workers in (1, 3):
+        out = folder / f"by{workers}"
+        assert call(*files, "-m", model, "-o", out, "--workers", workers, "--verbose") == 1
+        assert "hours of audio per minute" in capsys.readouterr().err
+        found.append({path.name: path.read_bytes() for path in sorted(out.iterdir())})
+    assert len(found[0]) == 4
+    assert found[0] == found[1]

@@ -1,5 +1,7 @@
 """Timelines written and read again, and as other programs write them."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -62,8 +64,39 @@ def test_what_holds_one_recording_refuses_two():
         timeline.text([one, one], "audacity")
 
 
-def test_a_textgrid_has_no_overlap():
+@st.composite
+def overlapping(draw):
+    """Stretches of each label one after the other, those of several labels over each other."""
+    found = []
+    for label in draw(st.lists(LABELS, min_size=2, max_size=3, unique=True)):
+        at = 0.0
+        for _ in range(draw(st.integers(1, 3))):
+            at += draw(st.sampled_from([0.0, 0.25, 1.1]))
+            end = at + draw(st.floats(1e-5, 1e4))
+            found.append(Segment(start=at, end=end, label=label, probability=draw(CHANCES)))
+            at = found[-1].end
+    found.sort(key=lambda s: (s.start, s.end, s.label))
+    return Timeline(file="talk.wav", segments=tuple(found))
+
+
+@pytest.mark.parametrize("format", timeline.FORMATS)
+@given(one=overlapping())
+def test_every_format_reads_overlaps_back_equal(format, one, tmp_path_factory):
+    path = tmp_path_factory.mktemp("x") / f"talk{timeline.FORMATS[format].suffixes[0]}"
+    path.write_bytes(timeline.text([one], format).encode())
+    (back,) = timeline.read(path)
+    assert back.segments == one.segments
+
+
+def test_overlaps_have_a_tier_for_each_label_in_a_textgrid():
     both = (Segment(start=0, end=2, label="music"), Segment(start=1, end=3, label="speech"))
+    text = timeline.text([Timeline(segments=both)], "textgrid")
+    names = re.findall(r'name = "(.*)"', text)
+    assert names == ["music", "probability of music", "speech", "probability of speech"]
+
+
+def test_a_textgrid_has_no_overlap_of_one_label():
+    both = (Segment(start=0, end=2, label="music"), Segment(start=1, end=3, label="music"))
     with pytest.raises(ValueError, match=r"overlap at 1.0 s"):
         timeline.text([Timeline(segments=both)], "textgrid")
 

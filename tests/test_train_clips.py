@@ -72,7 +72,7 @@ def test_what_is_left_out_is_never_learned_from(folder, tmp_path):
     drawn = set()
     take = clips.shelf.take
     clips.shelf.take = lambda i: drawn.add(i) or take(i)
-    draw = module.batch_at(clips, 2, recipe.optim, recipe.data.augment, 0)
+    draw = module.batch_at(clips, recipe.optim, recipe.data.augment, 0)
     for step in range(20):
         draw(step, 0, 1)
     assert drawn == set(clips.parts["train"])
@@ -85,7 +85,7 @@ def test_every_clip_is_heard_once_an_epoch(folder, tmp_path):
     take = clips.shelf.take
     clips.shelf.take = lambda i: heard.append(i) or take(i)
     plain = ClipAugmentCfg()
-    draw = module.batch_at(clips, 2, replace(recipe.optim, batch=3), plain, 0)
+    draw = module.batch_at(clips, replace(recipe.optim, batch=3), plain, 0)
     for step in range(4):
         draw(step, 0, 1)
     first, second = heard[:6], heard[6:]
@@ -96,10 +96,10 @@ def test_every_clip_is_heard_once_an_epoch(folder, tmp_path):
 def test_a_batch_is_a_pure_function_of_its_step(folder, tmp_path):
     recipe = read(folder, tmp_path)
     _, clips = loaded(recipe)
-    x, shares = module.batch_at(clips, 2, recipe.optim, recipe.data.augment, 0)(5, 0, 1)
+    x, shares = module.batch_at(clips, recipe.optim, recipe.data.augment, 0)(5, 0, 1)
     assert x.shape == (4, RATE) and shares.shape == (4, 2)
     assert torch.allclose(shares.sum(dim=1), torch.ones(4))
-    other = module.batch_at(clips, 2, recipe.optim, recipe.data.augment, 0)
+    other = module.batch_at(clips, recipe.optim, recipe.data.augment, 0)
     other(1, 0, 1)
     halves = [other(5, part, 2) for part in (1, 0)]
     assert torch.equal(halves[1][0], x[0::2]) and torch.equal(halves[0][0], x[1::2])

@@ -7,7 +7,7 @@ import io as text_io
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -62,6 +62,7 @@ def run(arguments: list[str]) -> int:
         window=options.window,
         silence_db=options.silence_db,
         channel=options.channel,
+        workers=options.workers,
     )
     found = collect(results, len(paths), net, options, "classify")
     labels = list(net.labels)
@@ -87,6 +88,7 @@ def common(parser: Any) -> None:
     parser.add_argument(
         "--channel", type=int | Literal["mix"], default="mix", help="mix, or a number from 0"
     )
+    parser.add_argument("--workers", type=int, default=0, help="threads at once; as many as cores")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
     parser.add_argument("-v", "--verbose", action="store_true", help="say how fast it went")
 
@@ -95,16 +97,20 @@ def collect(results: Iterator[Any], total: int, net: Any, options: Any, verb: st
     """All results, with a progress bar meanwhile and, if asked for, the speed afterwards."""
     began = time.perf_counter()
     found = list(_progress(results, total, options.quiet, verb))
-    took = time.perf_counter() - began
     if options.verbose:
-        seconds = sum(result.seconds for result in found)
-        device = next(net.parameters()).device
-        print(
-            f"{seconds / 60:.1f} min of audio in {took:.1f} s on {device}: "
-            f"{seconds / max(took, 1e-9):.0f} times real time",
-            file=sys.stderr,
-        )
+        tell_speed(found, began, net)
     return found
+
+
+def tell_speed(found: Iterable[Any], began: float, net: Any) -> None:
+    """Say how much audio was heard since a time, and how fast."""
+    took = max(time.perf_counter() - began, 1e-9)
+    seconds = sum(result.seconds for result in found)
+    pace = (
+        f"{seconds / 60 / took:.2f} hours of audio per minute, {seconds / took:.0f} times real time"
+    )
+    device = next(net.parameters()).device
+    print(f"{seconds / 60:.1f} min of audio in {took:.1f} s on {device}: {pace}", file=sys.stderr)
 
 
 def spare(output: str | None, paths: Sequence[Path]) -> None:

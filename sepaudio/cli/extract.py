@@ -68,7 +68,10 @@ def run(arguments: list[str]) -> int:
         )
         return estimate[None], out_rate
 
-    return tell(estimates.write(inputs, targets, separate, options.channel, options.subtype))
+    found = estimates.write(
+        inputs, targets, separate, options.channel, options.subtype, options.workers
+    )
+    return tell(found, net, options.verbose)
 
 
 def _enroll(paths: list[str], net: Any) -> Any:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from ..verbs.classify import DEFAULT
 from .classify import collect, common, put, spare, tell
 
 Format = Literal["auto", "csv", "jsonl", "rttm", "textgrid", "audacity"]
@@ -41,6 +42,11 @@ def run(arguments: list[str]) -> int:
     )
     parser.add_argument("--overwrite", action="store_true", help="replace files in that folder")
     parser.add_argument("--plot", type=str | None, default=None, help="picture of one recording")
+    parser.add_argument(
+        "--overlap",
+        action="store_true",
+        help=f"speech and music each by itself, by the weights {verb.OVERLAPPING}",
+    )
     usual = verb.SegmentCfg()
     parser.add_argument(
         "--smoothing", type=Literal[verb.SMOOTHING], default=usual.smoothing, help="how"
@@ -58,8 +64,17 @@ def run(arguments: list[str]) -> int:
         if len(paths) != 1:
             raise ValueError(f"--plot with {len(paths)} recordings: expected one; name one file")
         check_plot(options.plot)
+    if options.overlap and options.model == DEFAULT:
+        options.model = verb.OVERLAPPING
     net = verb.resolve(options.model, options.device)
-    results = verb.segment_files(paths, model=net, cfg=cfg, channel=options.channel)
+    if options.overlap and not getattr(net, "several", False):
+        raise ValueError(
+            f"--overlap with {options.model}, which says one class at a time: expected a model "
+            f"that judges classes by themselves; leave --model out for {verb.OVERLAPPING}"
+        )
+    results = verb.segment_files(
+        paths, model=net, cfg=cfg, channel=options.channel, workers=options.workers
+    )
     found = collect(results, len(paths), net, options, "segment")
     _write(found, format, targets)
     if options.plot is not None and not found[0].error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
@@ -46,8 +47,9 @@ def run(arguments: list[str]) -> int:
         ),
         options.channel,
         options.subtype,
+        options.workers,
     )
-    return tell(found)
+    return tell(found, net, options.verbose)
 
 
 def common(parser: Any) -> None:
@@ -61,18 +63,22 @@ def common(parser: Any) -> None:
     )
     parser.add_argument("--whole", type=float, default=WHOLE, help="[s] heard at once")
     parser.add_argument("-d", "--device", default="auto", help="auto, cpu, cuda or mps")
+    parser.add_argument("--workers", type=int, default=0, help="files at once; as many as cores")
+    parser.add_argument("-v", "--verbose", action="store_true", help="say how fast it went")
 
 
-def tell(found: Iterable[Estimated]) -> int:
-    """Print the files written, and what failed; the exit code."""
-    done = failed = 0
-    for result in found:
-        done += 1
+def tell(results: Iterable[Estimated], net: Any, verbose: bool = False) -> int:
+    """Print the files written, what failed and, if asked for, how fast it went; the exit code."""
+    from .classify import tell as tell_failed
+    from .classify import tell_speed
+
+    began, found = time.perf_counter(), []
+    for result in results:
+        found.append(result)
         if result.error:
-            failed += 1
             print(result.error, file=sys.stderr)
         for path in result.outputs:
             print(path)
-    if failed:
-        print(f"{failed} of {done} files failed", file=sys.stderr)
-    return 1 if failed else 0
+    if verbose:
+        tell_speed(found, began, net)
+    return tell_failed(found)

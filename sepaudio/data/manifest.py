@@ -31,7 +31,7 @@ class Recording:
 
     Attributes:
         path: of the file, absolute or relative to the working folder.
-        kind: its class.
+        kind: its class, or several with | between them.
         license: as the manifest says.
         source: where it came from, in full.
         split: train, valid or test.
@@ -54,6 +54,11 @@ class Recording:
     start: float | None = None
     duration: float | None = None
     fold: int | None = None
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Its classes: of most recordings one."""
+        return tuple(self.kind.split("|"))
 
     @property
     def origin(self) -> str:
@@ -205,15 +210,26 @@ def split(
     return dict(zip(order, dealt, strict=True))
 
 
-def read_all(paths: Sequence[str | Path], kinds: Sequence[str]) -> list[Recording]:
+def read_all(
+    paths: Sequence[str | Path], kinds: Sequence[str], several: bool = False
+) -> list[Recording]:
     """The rows of several manifests whose kind is one of `kinds`.
+
+    Args:
+        paths: of the manifests.
+        kinds: classes.
+        several: take rows of several classes, too, where one of `kinds` is among them.
 
     Raises:
         ValueError: a kind does not occur at all.
     """
-    rows = [row for path in paths for row in read(path) if row.kind in kinds]
+
+    def of(row: Recording) -> tuple[str, ...]:
+        return row.kinds if several else (row.kind,)
+
+    rows = [row for path in paths for row in read(path) if set(of(row)) & set(kinds)]
     for kind in kinds:
-        if not any(row.kind == kind for row in rows):
+        if not any(kind in of(row) for row in rows):
             raise ValueError(f"no recording of kind {kind!r} in {', '.join(map(str, paths))}")
     return rows
 

@@ -22,6 +22,7 @@ from urllib.parse import quote, unquote
 from . import table, textgrid
 
 COLUMNS = ("file", "start_s", "end_s", "label", "probability", "error")
+SURE = "probability"  # begins the names of tiers that hold them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,8 +86,8 @@ def text(timelines: Sequence[Timeline], format: str) -> str:
     """Timelines in one of `FORMATS`.
 
     Raises:
-        ValueError: the format is unknown or holds one recording only, or a timeline has overlaps,
-            which a TextGrid does not know.
+        ValueError: the format is unknown or holds one recording only, or stretches of one label
+            overlap, which a TextGrid does not know.
     """
     chosen = known(format)
     if chosen.single and len(timelines) != 1:
@@ -244,24 +245,37 @@ def _word(text: str) -> str:
 
 
 def _write_textgrid(timelines: Sequence[Timeline]) -> str:
+    """One tier of labels; one of each label, named after it, where they overlap."""
     (one,) = timelines
-    labels = [(s.start, s.end, s.label) for s in one.segments]
-    sure = [(s.start, s.end, _digits(s.probability)) for s in one.segments]
-    return textgrid.write({"label": labels, "probability": sure}, one.seconds)
+    ends = [s.end for s in one.segments]
+    overlap = any(s.start < end for s, end in zip(one.segments[1:], ends, strict=False))
+    parts: dict[str, list[Segment]] = {}
+    for s in one.segments:
+        parts.setdefault(s.label if overlap else "label", []).append(s)
+    tiers = {}
+    for name, part in parts.items():
+        tiers[name] = [(s.start, s.end, s.label) for s in part]
+        sure = f"{SURE} of {name}" if overlap else SURE
+        tiers[sure] = [(s.start, s.end, _digits(s.probability)) for s in part]
+    return textgrid.write(tiers or {"label": [], SURE: []}, one.seconds)
 
 
 def _read_textgrid(path: Path) -> list[Timeline]:
+    """The first tier; all of them where each is named after the only label that it has."""
     tiers = textgrid.read(path)
-    sure = {(start, end): said for start, end, said in tiers.get("probability", ())}
-    labels = next((tier for name, tier in tiers.items() if name != "probability"), [])
+    sure = {name: {i[:2]: i[2] for i in tier} for name, tier in tiers.items()}
+    said = {name: tier for name, tier in tiers.items() if not name.startswith(SURE)}
+    own = {name: f"{SURE} of {name}" for name in said}
+    if not said or any({label for *_, label in tier} != {name} for name, tier in said.items()):
+        own = dict.fromkeys(list(said)[:1], SURE)
     rows = []
-    for start, end, label in labels:
-        times = {"start_s": repr(start), "end_s": repr(end)}
+    for start, end, label, tier in sorted((*i, name) for name in own for i in said[name]):
         given = {
-            **times,
+            "start_s": repr(start),
+            "end_s": repr(end),
             "file": path.stem,
             "label": label,
-            "probability": sure.get((start, end), ""),
+            "probability": sure.get(own[tier], {}).get((start, end), ""),
         }
         rows.append(_row(given, f"{path}, at {start} s"))
     return _group(rows)

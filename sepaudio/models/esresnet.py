@@ -54,6 +54,8 @@ class ESResNetCfg:
         fold_channels: the pictures of all channels go through the network as one batch, so that
             norms in training share their statistics; False, as published, takes one channel after
             the other. Evaluation is the same.
+        several: whether a sound may be of several classes, or of none: each logit is then that of
+            a class by itself, and its sigmoid the probability.
     """
 
     labels: tuple[str, ...] = ESC50
@@ -66,6 +68,7 @@ class ESResNetCfg:
     channels: int = 1
     seconds: float = 5.0
     fold_channels: bool = True
+    several: bool = False
 
     def __post_init__(self) -> None:
         if len(self.labels) < 2:
@@ -129,7 +132,7 @@ class ESResNet(nn.Module):
 
     def __init__(self, cfg: ESResNetCfg):
         super().__init__()
-        self.cfg, self.labels = cfg, cfg.labels
+        self.cfg, self.labels, self.several = cfg, cfg.labels, cfg.several
         self.frontend = Bands(cfg.features)
         self.backbone = net = backbone(cfg.backbone, cfg.features.n_bands, cfg.multiplier)
         self.attention = nn.ModuleList()

@@ -35,6 +35,8 @@ class SwishNetCfg:
         width: w, multiplies every layer; 1 is slim, 2 is wide.
         hidden: units per width of the head's ReLU layer; 0 for none.
         dropout: after blocks 1 to 7, in training.
+        several: whether a frame may be of several classes, or of none: each logit is then that of
+            a class by itself, and its sigmoid the probability.
     """
 
     labels: tuple[str, ...] = ("noise", "music", "speech")
@@ -42,6 +44,7 @@ class SwishNetCfg:
     width: int = 1
     hidden: int = 16
     dropout: float = 0.1
+    several: bool = False
 
     def __post_init__(self) -> None:
         if self.width < 1:
@@ -91,7 +94,7 @@ class SwishNet(nn.Module):
 
     def __init__(self, cfg: SwishNetCfg):
         super().__init__()
-        self.cfg, self.labels = cfg, cfg.labels
+        self.cfg, self.labels, self.several = cfg, cfg.labels, cfg.several
         self.frontend = MFCC(cfg.features)
         self.standardize = FixedNorm(cfg.features.n_mfcc)  # identity until measured
         w = cfg.width

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .. import registry
+from .. import metrics, registry
 from ..data import folds, manifest
 from ..data.clips import ClipAugmentCfg, mixture, varied, windows
 from ..data.manifest import Recording
@@ -34,15 +34,20 @@ class Clips:
 
     Attributes:
         shelf: all of them.
-        labels: [N] class numbers, as the model counts.
+        hits: [N, K] one where a clip is of a class, as the model counts them.
         parts: numbers of the clips in "train", "valid" and "test".
         samples: length that they are cut or filled to.
     """
 
     shelf: Shelf
-    labels: NDArray[np.int64]
+    hits: NDArray[np.float32]
     parts: dict[str, list[int]]
     samples: int
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """[N] class numbers of clips that are of one class each."""
+        return np.asarray(self.hits.argmax(axis=1))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -62,7 +67,8 @@ class Judged:
 
     Attributes:
         on: "valid", "test" or "".
-        last: accuracy after the last step.
+        last: accuracy after the last step; of a model of several classes a clip, the mean of the
+            average precisions.
         best: the highest one in between, chosen by these very clips; None without validation.
         best_step: where that was.
         temperature: that is folded into the head.
@@ -77,7 +83,8 @@ class Judged:
 
 def rows_of(recipe: ClipRecipeCfg, labels: Sequence[str]) -> list[Recording]:
     """The recordings of a recipe that belong to its classes."""
-    return manifest.read_all(recipe.data.manifests, labels)
+    several = bool(getattr(recipes.model_cfg(recipe), "several", False))
+    return manifest.read_all(recipe.data.manifests, labels, several)
 
 
 def parts_of(recipe: ClipRecipeCfg, rows: Sequence[Recording]) -> dict[str, list[int]]:
@@ -103,24 +110,24 @@ def load(recipe: ClipRecipeCfg, model: Any) -> Clips:
     """
     rows = rows_of(recipe, model.labels)
     shelf = Shelf(rows, model.sample_rate, recipe.data.shelf, recipe.data.on_bad)
-    labels = np.array([model.labels.index(row.kind) for row in shelf.rows], np.int64)
+    hits = np.array([[label in row.kinds for label in model.labels] for row in shelf.rows])
     parts = parts_of(recipe, shelf.rows)
     for number, label in enumerate(model.labels):
-        if not (labels[parts["train"]] == number).any():
+        if not hits[parts["train"], number].any():
             raise ValueError(f"no clip of class {label!r} to train on: see fold and manifests")
-    return Clips(shelf, labels, parts, round(model.seconds * model.sample_rate))
+    return Clips(shelf, hits.astype(np.float32), parts, round(model.seconds * model.sample_rate))
 
 
 def lesson(clips: Clips, model: Any, recipe: ClipRecipeCfg) -> tuple[Draw, Any]:
     """What a recipe learns from clips, batch by batch, and what it minimises."""
     augment, optim = recipe.data.augment, recipe.optim
     return (
-        batch_at(clips, len(model.labels), optim, augment, recipe.seed),
-        objective_of(optim.label_smoothing, augment),
+        batch_at(clips, optim, augment, recipe.seed),
+        objective_of(optim.label_smoothing, augment, model.several),
     )
 
 
-def batch_at(clips: Clips, n_classes: int, optim: OptimCfg, cfg: ClipAugmentCfg, seed: int) -> Draw:
+def batch_at(clips: Clips, optim: OptimCfg, cfg: ClipAugmentCfg, seed: int) -> Draw:
     """A function from the step's number to its batch: waveforms [B, T], shares of classes [B, K].
 
     Every clip is heard once an epoch, in an order that changes. Each item of a batch draws from
@@ -144,16 +151,13 @@ def batch_at(clips: Clips, n_classes: int, optim: OptimCfg, cfg: ClipAugmentCfg,
             first, second = int(order(epoch)[turn]), int(random.choice(own))
             share, mixes = random.beta(cfg.mixup or 1.0, cfg.mixup or 1.0), random.random()
             x = varied(clips.shelf.take(first), clips.samples, cfg, random)
-            target = np.zeros(n_classes, np.float32)
+            target = clips.hits[first]
             if cfg.mixup and mixes < cfg.mixed:
                 other = varied(clips.shelf.take(second), clips.samples, cfg, random)
                 x = mixture(x, other, share)
-                target[clips.labels[second]] += 1 - share
-                target[clips.labels[first]] += share
-            else:
-                target[clips.labels[first]] = 1
+                target = (1 - share) * clips.hits[second] + share * target
             waves.append(torch.from_numpy(np.ascontiguousarray(x)))
-            shares.append(torch.from_numpy(target))
+            shares.append(torch.from_numpy(target.astype(np.float32)))
         return torch.stack(waves), torch.stack(shares)
 
     return draw
@@ -185,30 +189,47 @@ def hear(model: Any, batch: tuple[Tensor, Tensor]) -> Tensor:
     return logits
 
 
-def objective_of(smoothing: float, cfg: ClipAugmentCfg) -> Callable[[Any, Any], Tensor]:
-    """Cross-entropy with shares of classes, on pictures with boxes; of the worst copy of each."""
+def objective_of(
+    smoothing: float, cfg: ClipAugmentCfg, several: bool = False
+) -> Callable[[Any, Any], Tensor]:
+    """Cross-entropy with shares of classes, on pictures with boxes; of the worst copy of each.
+
+    With `several` classes a clip, that of each class by itself, summed; smoothing moves targets
+    towards a half.
+    """
 
     def objective(model: Any, batch: tuple[Tensor, Tensor]) -> Tensor:
         waveform, shares = batch
         picture = blanked(model.picture(waveform), cfg)
         logits: Tensor = model.clip_logits(picture)
-        losses = F.cross_entropy(logits, shares, label_smoothing=smoothing, reduction="none")
+        if several:
+            soft = shares * (1 - smoothing) + smoothing / 2
+            each = F.binary_cross_entropy_with_logits(logits, soft, reduction="none")
+            losses = each.sum(dim=1)
+        else:
+            losses = F.cross_entropy(logits, shares, label_smoothing=smoothing, reduction="none")
         return worst(losses, cfg.copies)
 
     return objective
 
 
-@torch.no_grad()
 def logits_of(model: Any, clips: Clips, numbers: Sequence[int], fill: str = "silence") -> Tensor:
-    """What a model says of clips [N, K]: the log of the mean probabilities of their windows."""
+    """What a model says of clips [N, K]: the log of `chances_of`."""
+    return chances_of(model, clips, numbers, fill).log()
+
+
+@torch.no_grad()
+def chances_of(model: Any, clips: Clips, numbers: Sequence[int], fill: str = "silence") -> Tensor:
+    """Probabilities of clips [N, K], the means of those of their windows."""
     cut = [windows(clips.shelf.take(i), clips.samples, fill) for i in numbers]
     flat = [part for parts in cut for part in parts]
     device, said = next(model.parameters()).device, []
     for start in range(0, len(flat), BATCH):
         waves = torch.from_numpy(np.stack(flat[start : start + BATCH])).to(device)
-        said.append(model.clip(waves).double().softmax(dim=1).cpu())
+        logits = model.clip(waves).double()
+        said.append((logits.sigmoid() if model.several else logits.softmax(dim=1)).cpu())
     each = torch.split(torch.cat(said), [len(parts) for parts in cut])
-    return torch.stack([parts.mean(dim=0) for parts in each]).log()
+    return torch.stack([parts.mean(dim=0) for parts in each])
 
 
 def accuracy(logits: Tensor, labels: NDArray[np.int64]) -> float:
@@ -239,10 +260,13 @@ def fit(
         say_left_out(clips.shelf.left_out)
     on = next((name for name in ("valid", "test") if clips.parts[name]), "")
     numbers, fill = clips.parts.get(on, []), data.augment.fill
-    labels = clips.labels[numbers]
 
-    def wrong(net: Any) -> float:
-        return 1 - accuracy(logits_of(net, clips, numbers, fill), labels)
+    def right(net: Any) -> float:
+        said = chances_of(net, clips, numbers, fill)
+        if not net.several:
+            return accuracy(said, clips.labels[numbers])
+        each = metrics.ranked(clips.hits[numbers], said.numpy())(None)
+        return float(np.nanmean(each))
 
     model.to(memory_format=torch.channels_last)  # twice as fast on a CPU, for depthwise layers
     draw, objective = lesson(clips, model, recipe)
@@ -257,7 +281,7 @@ def fit(
         seed=recipe.seed,
         folder=folder,
         resolved=recipes.to_yaml(recipe),
-        validate=wrong if on else None,
+        validate=(lambda net: 1 - right(net)) if on else None,
         frozen=recipe.freeze,
         keep_last=True,
         helper=helper,
@@ -265,16 +289,16 @@ def fit(
     ).to(memory_format=torch.contiguous_format)
     last, top, step = None, None, None
     if on:
-        said = logits_of(averaged, clips, numbers, fill)
-        last = accuracy(said, labels)
+        last = right(averaged)
         if found := best(folder):
             step, weights = found
             other = registry.build(averaged.cfg)
             other.load_state_dict(weights)
-            top = accuracy(logits_of(other.eval(), clips, numbers, fill), labels)
+            top = right(other.eval())
     temperature = 1.0
-    if on == "valid" and "head" not in recipe.freeze:
-        temperature = calibrated(said, labels)
+    if on == "valid" and "head" not in recipe.freeze and not averaged.several:
+        said = logits_of(averaged, clips, numbers, fill)
+        temperature = calibrated(said, clips.labels[numbers])
         cool(averaged.head, temperature)
     return averaged, Judged(on, last, top, step, temperature)
 

@@ -139,7 +139,7 @@ def _folds(
     rows = [rows[i] for i in clips.parts_of(recipe, rows)["train"]]
     some: list[Recording] = []
     for label in model.labels:
-        some += _readable([row for row in rows if row.kind == label])[:PER_KIND]
+        some += _readable([row for row in rows if label in row.kinds])[:PER_KIND]
     manifest.write(place / "few.csv", [replace(row, split="train", fold=None) for row in some])
     data = replace(
         recipe.data, manifests=(str(place / "few.csv"),), shelf=str(place / "shelf"), fold=0,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .. import files, io
-from .given import Array
+from .given import Array, how_many, spread
 
 Separate = Callable[[Array, int], tuple[Array, int]]  # samples, rate -> estimates [S, T], rate
 
@@ -80,8 +80,12 @@ def write(
     separate: Separate,
     channel: str | int = "mix",
     subtype: str | None = None,
+    workers: int = 0,
 ) -> Iterator[Estimated]:
-    """Separate files one by one; a file that fails is a result whose `error` says why.
+    """Separate files; a file that fails is a result whose `error` says why.
+
+    Of several files as many are separated at once as there are cores; each is in memory as a whole.
+    A file that is being separated when the results are not wanted any more is still written whole.
 
     Args:
         inputs: recordings.
@@ -89,8 +93,14 @@ def write(
         separate: what is done with the samples.
         channel: "mix" averages the channels, a number picks one, from 0.
         subtype: encoding, see `io.write`; float where the format has it, so that no level clips.
+        workers: files at once; 0 for as many as cores.
+
+    Raises:
+        ValueError: workers is negative.
     """
-    for path, row in zip(inputs, targets, strict=True):
+
+    def work(job: tuple[Path, Sequence[Path]], _: Callable[[], None]) -> Estimated:
+        path, row = job
         try:
             x, rate = io.read(path, channel=channel)
             estimates, out_rate = separate(x, rate)
@@ -100,11 +110,17 @@ def write(
                 target.parent.mkdir(parents=True, exist_ok=True)
                 io.write(target, estimate, out_rate, subtype)
         except (ValueError, OSError) as error:
-            yield Estimated(file=files.name(path), error=str(error))
-        else:
-            yield Estimated(
-                file=files.name(path),
-                outputs=tuple(row),
-                sample_rate=out_rate,
-                seconds=len(x) / rate,
-            )
+            return Estimated(file=files.name(path), error=str(error))
+        return Estimated(
+            file=files.name(path),
+            outputs=tuple(row),
+            sample_rate=out_rate,
+            seconds=len(x) / rate,
+        )
+
+    jobs = list(zip(inputs, targets, strict=True))
+    at_once = min(how_many(workers), len(jobs))
+    if at_once > 1:
+        yield from spread(jobs, work, at_once)
+    else:  # by the caller, with all of torch's threads
+        yield from (work(job, lambda: None) for job in jobs)

@@ -27,6 +27,7 @@ def judge(
     predictions: Mapping[str, Clip],
     columns: Sequence[str],
     about: Mapping[str, Any] | None = None,
+    groups: Sequence[str] | None = None,
 ) -> Judged:
     """Judge labels by those of the same recordings in the reference.
 
@@ -35,6 +36,7 @@ def judge(
         predictions: by name; one that is missing counts as wrong.
         columns: classes whose probabilities the predictions have.
         about: plain values for the summary.
+        groups: what each recording of the reference belongs to, see `Judged`.
 
     Raises:
         ValueError: there is no recording.
@@ -98,6 +100,7 @@ def judge(
         },
         right=right,
         bins=bins,
+        groups=groups,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -10,12 +11,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import hub, io
+from .. import files, hub, io
+from . import parallel
 
 if TYPE_CHECKING:
     from torch import nn
 
 Array = NDArray[np.float32]
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 LOUDEST = 1000.0  # beyond it samples are integers taken for floats, or damage
 VERBS = {"separation": "separate", "extraction": "extract", "classification": "classify"}
@@ -93,28 +96,83 @@ def need_full_scale(x: Array, seconds: float) -> None:
 
 def each_file(
     paths: Iterable[str | Path],
-    hear: Callable[[Iterator[Array]], Result],
+    hear: Callable[[Iterator[Array], int], Result],
     failed: Callable[..., Result],
     *,
     seconds: float,
     sample_rate: int,
     channel: str | int,
+    workers: int = 0,
 ) -> Iterator[Result]:
     """What is heard in each of some files, read block by block, in their order.
 
+    As many files are heard at once as there are cores, each by one thread; of a long file the next
+    blocks are decoded meanwhile. torch runs on one thread in each: more of its own only get into
+    the way of small networks, and round otherwise, so that results would depend on them.
+
     Args:
         paths: files; "-" reads one from standard input.
-        hear: what is done with the blocks [T]; gives a dataclass with a `file`.
+        hear: what is done with the blocks [T], given how many threads it may use for them; gives
+            a dataclass with a `file`.
         failed: its class, made with `file` and `error` where that is not possible.
         seconds: length of a block.
         sample_rate: that blocks are brought to [Hz].
         channel: "mix" averages the channels, a number picks one, from 0.
+        workers: threads at once; 0 for as many as cores.
+
+    Raises:
+        ValueError: workers is negative.
     """
-    for path in paths:
+    workers = how_many(workers)
+    paths = list(paths)
+    if any(str(path) == "-" for path in paths):
+        files.stdin()  # here, where Ctrl-C can end the waiting
+    at_once = max(min(workers, len(paths)), 1)
+
+    def work(path: str | Path, check: Callable[[], None]) -> Result:
+        def checked(blocks: Iterator[Array]) -> Iterator[Array]:
+            for block in blocks:
+                check()
+                yield block
+
         try:
             blocks = io.blocks(path, seconds, sample_rate=sample_rate, channel=channel)
-            result: Any = hear(blocks)
+            with closing(parallel.ahead(checked(blocks))) as coming:
+                result: Any = hear(coming, workers // at_once)
         except (ValueError, OSError) as error:
-            yield failed(file=str(path), error=str(error))
-        else:
-            yield replace(result, file=str(path))
+            return failed(file=str(path), error=str(error))
+        found: Result = replace(result, file=str(path))
+        return found
+
+    yield from spread(paths, work, at_once)
+
+
+def how_many(workers: int) -> int:
+    """As many workers as asked for; for 0 as many as there are cores.
+
+    Raises:
+        ValueError: workers is negative.
+    """
+    if workers < 0:
+        raise ValueError(f"workers={workers}: expected 1 or more, or 0 for as many as cores")
+    return workers or parallel.cores()
+
+
+def spread(
+    items: Iterable[Item], work: Callable[[Item, Callable[[], None]], Result], workers: int
+) -> Iterator[Result]:
+    """`parallel.in_order` by threads in each of which torch runs on one."""
+    import torch
+
+    before = torch.get_num_threads()
+    try:
+        yield from parallel.in_order(items, work, workers, start=one_thread)
+    finally:
+        torch.set_num_threads(before)  # else threads that start later had one, too
+
+
+def one_thread() -> None:
+    """Let torch work for the calling thread on that thread alone."""
+    import torch
+
+    torch.set_num_threads(1)

@@ -40,6 +40,8 @@ class Judged:
         about: plain values on what was judged and how.
         right: [files] whether the answer to it is right; None where that is no yes or no.
         bins: [n, 3] of `metrics.reliability`; None without probabilities.
+        groups: [files] what each belongs to, such as the recording it is cut from, which is drawn
+            again as a whole; each file by itself when None.
     """
 
     kind: str
@@ -53,6 +55,7 @@ class Judged:
     about: Mapping[str, Any] = field(default_factory=dict)
     right: NDArray[np.bool_] | None = None
     bins: Floats | None = None
+    groups: Sequence[str] | None = None
 
 
 def summarise(judged: Judged, draws: int = DRAWS) -> dict[str, Any]:
@@ -69,7 +72,7 @@ def summarise(judged: Judged, draws: int = DRAWS) -> dict[str, Any]:
         raise ValueError(f"draws={draws}: expected 0 or more")
     n = len(judged.files)
     found = dict(judged.figures(np.ones(n)))
-    again = _redrawn(n, judged.figures, list(found), draws)
+    again = _redrawn(judged, judged.figures, list(found), draws)
     figures = {}
     for i, (name, value) in enumerate(found.items()):
         interval = list(metrics.spread(again[:, i])) if draws else None
@@ -112,7 +115,7 @@ def compare(ours: Judged, theirs: Judged, draws: int = DRAWS) -> dict[str, Compa
         return {name: a[name] - b[name] for name in a if name in b}
 
     whole = apart(np.ones(n))
-    again = _redrawn(n, apart, list(whole), draws)
+    again = _redrawn(ours, apart, list(whole), draws)
     found = {}
     for i, (name, difference) in enumerate(whole.items()):
         if math.isnan(difference):
@@ -147,9 +150,21 @@ def confusion_csv(judged: Judged) -> str:
 
 
 def _redrawn(
-    n: int, figures: Callable[[Floats], Mapping[str, float]], names: Sequence[str], draws: int
+    judged: Judged,
+    figures: Callable[[Floats], Mapping[str, float]],
+    names: Sequence[str],
+    draws: int,
 ) -> Floats:
-    return metrics.redrawn(n, lambda counts: [figures(counts)[name] for name in names], draws)
+    """Figures [draws, names] when groups of files are drawn again."""
+    of = np.arange(len(judged.files))
+    if judged.groups is not None:
+        of = np.unique(np.asarray(judged.groups), return_inverse=True)[1]
+
+    def again(counts: Floats) -> list[float]:
+        found = figures(counts[of])
+        return [found[name] for name in names]
+
+    return metrics.redrawn(int(of.max()) + 1, again, draws)
 
 
 def _cell(value: Any) -> Any:

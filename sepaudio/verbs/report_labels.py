@@ -19,7 +19,7 @@ COUNTS = ("recordings", "events", "minutes")
 def as_markdown(summary: Mapping[str, Any]) -> str:
     """A summary of `judged.summarise` as tables: figures, classes, and a small confusion."""
     parts = [about(summary), figures_table(summary["figures"]), classes_table(summary["classes"])]
-    if len(summary["confusion"]["labels"]) <= TEXTS:
+    if 0 < len(summary["confusion"]["labels"]) <= TEXTS:
         parts.append(confusion_table(summary["confusion"]))
     return "\n".join(parts)
 

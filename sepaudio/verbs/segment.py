@@ -13,6 +13,9 @@ probabilities: one pass over the audio is enough, and an hour takes some tens of
 Elsewhere the labels are the most probable sequence when a change has a price (Viterbi), or the
 largest median of the probabilities around each frame, where another class must lead by a margin
 (hysteresis). Stretches shorter than `min_duration` go to the likelier neighbour.
+
+A model that judges every class by itself, such as the weights `speech_over_music`, gives stretches
+that overlap: what is neither silence nor of any class is called noise.
 """
 
 from __future__ import annotations
@@ -29,10 +32,12 @@ from ..data.timeline import Segment, Timeline
 from . import smooth
 from .classify import DEFAULT, PAUSE_DB, SILENCE_DB
 from .given import Array, at_rate, each_file, need_full_scale, place
+from .overlap import apart
 
 if TYPE_CHECKING:
     from torch import nn
 
+OVERLAPPING = "speech_over_music"  # the weights used where stretches may overlap
 BLOCK = 20.0  # [s] read and heard at once
 LEVEL = 0.1  # [s] around a frame, for its level
 LOUD = 2.0  # [s] whose level is the loudest
@@ -87,6 +92,7 @@ class Heard:
         labels: the K classes.
         frame: length of a frame [s].
         seconds: duration; the last frame may reach beyond it.
+        several: whether the probabilities are those of classes by themselves.
     """
 
     probabilities: NDArray[np.float32]
@@ -94,6 +100,7 @@ class Heard:
     labels: tuple[str, ...]
     frame: float
     seconds: float
+    several: bool = False
 
     def frames(self, seconds: float) -> int:
         """A time as a number of frames."""
@@ -134,6 +141,7 @@ def segment_files(
     device: str = "auto",
     cfg: SegmentCfg | None = None,
     channel: str | int = "mix",
+    workers: int = 0,
 ) -> Iterator[Timeline]:
     """The timelines of files, one each in their order; a long file is read in blocks.
 
@@ -145,15 +153,17 @@ def segment_files(
         device: see `segment`.
         cfg: see `segment`.
         channel: "mix" averages the channels, a number picks one, from 0.
+        workers: files heard at once, in threads; 0 for as many as cores.
     """
     net = resolve(model, device)
     yield from each_file(
         paths,
-        lambda blocks: decide(hear(net, blocks), cfg or SegmentCfg()),
+        lambda blocks, _: decide(hear(net, blocks), cfg or SegmentCfg()),
         Timeline,
         seconds=BLOCK,
         sample_rate=int(net.sample_rate),
         channel=channel,
+        workers=workers,
     )
 
 
@@ -191,19 +201,27 @@ def hear(net: Any, blocks: Iterable[Array]) -> Heard:
     logits.append(stream.flush())
     if len(rest):
         power.append(_power(rest[None]))
-    chances = [x[0].softmax(dim=0).T.float().cpu().numpy() for x in logits if x.shape[-1]]
+    several = bool(getattr(net, "several", False))
+    said = [(x[0].sigmoid() if several else x[0].softmax(dim=0)) for x in logits if x.shape[-1]]
+    chances = [x.T.float().cpu().numpy() for x in said]
     return Heard(
         probabilities=np.concatenate(chances),
         power=np.concatenate(power),
         labels=tuple(net.labels),
         frame=net.seconds_per_frame,
         seconds=samples / rate,
+        several=several,
     )
 
 
 def decide(heard: Heard, cfg: SegmentCfg) -> Timeline:
-    """Make a timeline of what was heard; the segments follow each other without gaps."""
+    """Make a timeline of what was heard, without gaps.
+
+    The segments follow each other, or overlap where classes are judged by themselves.
+    """
     silent = silence(heard, cfg)
+    if heard.several:
+        return _overlapping(heard, cfg, silent)
     chances = moved(heard, cfg)
     labels = smoothed(np.where(silent[:, None], 1 / len(heard.labels), chances), heard, cfg)
     if "speech" in heard.labels:
@@ -230,6 +248,32 @@ def decide(heard: Heard, cfg: SegmentCfg) -> Timeline:
             )
         )
     return Timeline(segments=tuple(segments))
+
+
+def _overlapping(heard: Heard, cfg: SegmentCfg, silent: NDArray[np.bool_]) -> Timeline:
+    """The timeline of a model that judges every class by itself."""
+    chances = moved(heard, cfg)
+
+    def binary(k: int) -> NDArray[np.int64]:
+        here = np.where(silent, 0.5, chances[:, k])
+        found = smoothed(np.stack([1 - here, here], axis=1).astype(np.float32), heard, cfg)
+        if heard.labels[k] == "speech":
+            found = smooth.drawn_in(found, 1, heard.frames(cfg.speech_reach), silent)
+        return found
+
+    flags = np.stack([binary(k) for k in range(len(heard.labels))], axis=1) > 0
+    runs = apart(flags, chances, silent, heard.labels, heard.frames(cfg.min_duration))
+    return Timeline(
+        segments=tuple(
+            Segment(
+                start=start * heard.frame,
+                end=min(end * heard.frame, heard.seconds),
+                label=label,
+                probability=None if sure is None else min(max(sure, 0.0), 1.0),
+            )
+            for start, end, label, sure in runs
+        )
+    )
 
 
 def moved(heard: Heard, cfg: SegmentCfg) -> NDArray[np.float32]:

@@ -1,0 +1,14 @@
+"""Train the recipes beside this file on ESC-50, a run for every fold that is left out.
+
+    python recipes/esc50/train.py esc50.csv [--recipes NAME ...] [key=value ...]
+
+`--folds 1 2` leaves out only these. Runs go to runs/esc50/<recipe>/fold<N>. A killed
+run goes on when called again.
+"""
+
+from pathlib import Path
+
+from sepaudio.cli.folds import train
+
+if __name__ == "__main__":
+    train(__doc__, Path(__file__).parent)

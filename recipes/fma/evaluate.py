@@ -1,0 +1,11 @@
+"""Judge what train.py made on the published test split, and fill README.md.
+
+python recipes/fma/evaluate.py [--runs runs/fma] [--plot]
+"""
+
+from pathlib import Path
+
+from sepaudio.cli.folds import evaluate
+
+if __name__ == "__main__":
+    evaluate(__doc__, Path(__file__).parent)

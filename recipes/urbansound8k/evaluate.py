@@ -1,0 +1,11 @@
+"""Judge what train.py made on the folds it never heard, and fill README.md.
+
+python recipes/urbansound8k/evaluate.py [--runs runs/urbansound8k] [--plot]
+"""
+
+from pathlib import Path
+
+from sepaudio.cli.folds import evaluate
+
+if __name__ == "__main__":
+    evaluate(__doc__, Path(__file__).parent)

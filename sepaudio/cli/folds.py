@@ -1,0 +1,100 @@
+"""What train.py and evaluate.py share in recipes for classes: of folds, or of one split."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+SPLIT = "split"  # the run of a set without folds
+
+
+def train(about: str, here: Path, arguments: Sequence[str] | None = None) -> None:
+    """Train the recipes (YAML) in the folder `here`, a run for every fold that is left out.
+
+    A recipe that names no labels gets the classes of the manifests. Runs go to
+    RUNS/<recipe>/fold<N>, or RUNS/<recipe>/split where the manifests have no folds.
+
+    Args:
+        about: text of --help.
+        here: folder of the recipes.
+        arguments: of the command line.
+
+    Raises:
+        ValueError: the manifests or the recipe are wrong.
+    """
+    recipes = sorted(path.stem for path in here.glob("*.yaml"))
+    words = sys.argv[1:] if arguments is None else arguments
+    overrides = [word for word in words if re.match(r"[\w.]+=", word)]  # wherever they stand
+    parser = _parser(about)
+    parser.add_argument("manifests", type=Path, nargs="+")
+    parser.add_argument("--recipes", nargs="+", default=recipes[:1], choices=recipes)
+    parser.add_argument("--folds", nargs="+", type=int, help="left out in turn; all by default")
+    parser.add_argument("--runs", type=Path, default=Path("runs") / here.name)
+    parser.add_argument("--init", default="", help="weights to start from, for other labels, too")
+    parser.add_argument("--freeze", nargs="+", default=[], help="parts that keep their weights")
+    parser.add_argument("--name", default="", help="of the runs; that of the recipe by default")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    options = parser.parse_args([word for word in words if word not in overrides])
+    if options.name and len(options.recipes) > 1:
+        parser.error(f"--name {options.name} with {len(options.recipes)} recipes: expected one")
+    import yaml
+
+    from ..data import manifest
+    from ..verbs.train import train as verb
+
+    rows = [row for path in options.manifests for row in manifest.read(path)]
+    known = sorted({row.fold for row in rows if row.fold is not None})
+    paths = [str(path.resolve()) for path in options.manifests]
+    for name in options.recipes:
+        path = here / f"{name}.yaml"
+        changes = [f"data.manifests={json.dumps(paths)}"]
+        model = yaml.safe_load(path.read_text(encoding="utf-8")).get("model") or {}
+        if "labels" not in model:
+            labels = sorted({kind for row in rows for kind in row.kinds})
+            changes.append(f"model.labels={json.dumps(labels)}")
+        for fold in options.folds or known or [0]:
+            more = [*changes, f"data.fold={fold}", *overrides]
+            folder = options.runs / (options.name or name) / (f"fold{fold}" if fold else SPLIT)
+            start = {"init": options.init, "freeze": options.freeze}
+            print(verb(path, more, output=folder, quiet=options.quiet, **start))
+
+
+def evaluate(about: str, here: Path, arguments: Sequence[str] | None = None) -> None:
+    """Judge all runs on what they never heard, and write the tables into README.md.
+
+    RUNS/scores/<recipe> gets files.csv, confusion.csv, summary.json and, with --plot, a picture.
+
+    Args:
+        about: text of --help.
+        here: folder of the README.
+        arguments: of the command line.
+    """
+    parser = _parser(about)
+    parser.add_argument("--runs", type=Path, default=Path("runs") / here.name)
+    parser.add_argument("--plot", action="store_true", help="draw confusion and calibration")
+    parser.add_argument("--draws", type=int, default=1000, help="of recordings, for intervals")
+    parser.add_argument("--readme", type=Path, default=here / "README.md")
+    options = parser.parse_args(arguments)
+    from ..verbs import evaluate_folds as verb
+    from ..verbs.results import fill
+
+    folders = sorted({path.parent.parent for path in options.runs.glob("*/*/model")})
+    if not folders:
+        raise SystemExit(f"no trained model in {options.runs}: expected */*/model; run train.py")
+    found = {folder.name: verb.Runs.read(folder) for folder in folders}
+    text = ""
+    for name, runs in found.items():
+        text += verb.report(name, runs, options.runs / "scores" / name, options.draws, options.plot)
+    text += verb.compared(found, options.draws)
+    fill(options.readme, text)
+    print(text)
+
+
+def _parser(about: str) -> argparse.ArgumentParser:
+    return argparse.ArgumentParser(
+        description=about, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
