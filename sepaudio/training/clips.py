@@ -15,7 +15,9 @@ from torch.nn import functional as F
 
 from .. import registry
 from ..data import folds, manifest
+from ..data.augment import Array
 from ..data.clips import ClipAugmentCfg, mixture, varied, windows
+from ..data.cutmix import cutmix
 from ..data.manifest import Recording
 from ..data.shelf import Shelf
 from . import recipe as recipes
@@ -133,6 +135,9 @@ def batch_at(clips: Clips, n_classes: int, optim: OptimCfg, cfg: ClipAugmentCfg,
             orders[epoch] = np.random.default_rng([seed, epoch]).permutation(own)
         return orders[epoch]
 
+    def heard(i: int, random: np.random.Generator) -> Array:
+        return varied(clips.shelf.take(i), clips.samples, cfg, random, clips.shelf.sample_rate)
+
     def draw(step: int, part: int, parts: int) -> tuple[Tensor, Tensor]:
         waves, shares = [], []
         for place in range(part, optim.batch, parts):
@@ -140,11 +145,10 @@ def batch_at(clips: Clips, n_classes: int, optim: OptimCfg, cfg: ClipAugmentCfg,
             epoch, turn = divmod(step * optim.batch + place, len(own))
             first, second = int(order(epoch)[turn]), int(random.choice(own))
             share, mixes = random.beta(cfg.mixup or 1.0, cfg.mixup or 1.0), random.random()
-            x = varied(clips.shelf.take(first), clips.samples, cfg, random)
+            x = heard(first, random)
             target = np.zeros(n_classes, np.float32)
             if cfg.mixup and mixes < cfg.mixed:
-                other = varied(clips.shelf.take(second), clips.samples, cfg, random)
-                x = mixture(x, other, share)
+                x = mixture(x, heard(second, random), share)
                 target[clips.labels[second]] += 1 - share
                 target[clips.labels[first]] += share
             else:
@@ -177,11 +181,14 @@ def blanked(picture: Tensor, cfg: ClipAugmentCfg) -> Tensor:
 
 
 def objective_of(smoothing: float, cfg: ClipAugmentCfg) -> Callable[[Any, Any], Tensor]:
-    """Cross-entropy with shares of classes, on pictures with boxes."""
+    """Cross-entropy with shares of classes, on pictures with boxes, some with boxes of others."""
 
     def objective(model: Any, batch: tuple[Tensor, Tensor]) -> Tensor:
         waveform, shares = batch
         picture = blanked(model.picture(waveform), cfg)
+        if cfg.cutmix and torch.rand(()).item() < cfg.cutmix:
+            random = np.random.default_rng(int(torch.randint(2**31, ())))  # that of the step
+            picture, shares = cutmix(picture, shares, random)
         logits: Tensor = model.clip_logits(picture)
         return F.cross_entropy(logits, shares, label_smoothing=smoothing)
 
