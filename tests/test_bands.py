@@ -18,6 +18,7 @@ from sepaudio.frontends import (
     Deltas,
     bands_cfg,
     mel_cfg,
+    mel_filters,
     norm_penalty,
 )
 from sepaudio.frontends.stft import window_of
@@ -254,3 +255,31 @@ def test_autocast_leaves_the_front_end_alone():
 def test_errors_name_value_and_remedy(call, text):
     with pytest.raises(ValueError, match=re.escape(text)):
         call()
+
+
+def test_mel_bands_are_sums_of_bins():
+    cfg = BandsCfg(sample_rate=1000, n_fft=64, hop=9, window_length=50, n_mels=12)
+    x = torch.from_numpy(np.random.default_rng(0).standard_normal((2, 300)))
+    bins = Bands(replace(cfg, n_mels=0, n_bands=1)).double()(x)[:, 0]
+    filters = torch.from_numpy(mel_filters(1000, 64, 12, norm="peak"))
+    expected = 10 * (filters @ 10 ** (bins / 10)).log10()
+    front = Bands(cfg).double()
+    laws.close(front(x).flatten(1, 2), expected, 1e-9)
+    assert front.rows == 4
+    assert (np.diff(front.centres) > 0).all() and front.centres[-1] < 500
+    unit = Bands(replace(cfg, gain_db=30.0, unit_db=20.0)).double()(x)
+    laws.close(unit.flatten(1, 2), (expected + 30) / 20, 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"n_mels": -1}, "n_mels=-1: expected 1 or more"),
+        ({"n_mels": 2}, "n_bands=3: expected 1 to n_mels = 2"),
+        ({"unit_db": 0.0}, "unit_db=0.0: expected more than 0 dB"),
+        ({"n_mels": 60}, "bands fall between two bins; lower n_mels or raise n_fft"),
+    ],
+)
+def test_wrong_mel_bands_are_refused(changes, match):
+    with pytest.raises(ValueError, match=match):
+        Bands(replace(SMALL, **changes))

@@ -261,3 +261,18 @@ def test_exports_at_a_fixed_length(name):
     program = torch.export.export(model, (x,)).module()
     with torch.no_grad():
         laws.close(program(2 * x), model(2 * x))
+
+
+def test_dropout_is_of_training_and_depth_of_blocks():
+    x = laws.noise(2, 900)
+    plain, dropped = (tiny("esresnet_test", dropout=share) for share in (0.0, 0.9))
+    laws.close(dropped(x), plain(x))
+    dropped.dropout.train()
+    logits = [dropped(x) for _ in range(2)]
+    assert not torch.equal(*logits)
+    shallow, deep = (
+        on_meta("esresnet", attention=False, backbone="resnet18", depth=by).backbone
+        for by in (1.0, 3.0)
+    )
+    assert [len(stage) for stage in shallow.stages] == [2, 2, 2, 2]
+    assert [len(stage) for stage in deep.stages] == [6, 6, 6, 6]

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from sepaudio import registry
 from sepaudio.cli import profile as cli
@@ -87,3 +88,16 @@ def test_profile_of_the_command_line(capsys):
 def test_no_audio_is_refused():
     with pytest.raises(ValueError, match="seconds=0: expected at least one sample"):
         profile("swishnet_slim", 0)
+
+
+@pytest.mark.parametrize("name", ["nf_resnet26", "hyper_wrn40_1", "mobilenet_v1", "polynet"])
+def test_networks_multiply_adds_are_torchs_count(name):
+    """Weights made on the fly are multiplied with as well."""
+    picture = {"sample_rate": 1000, "n_fft": 32, "window_length": 26, "hop": 12, "n_bands": 1}
+    values = {"backbone": name, "multiplier": 0.1, "features": picture, "attention": False}
+    model = registry.create("esresnet", labels=["a", "b"], seconds=1.0, **values).eval()
+    if model.backbone.minimum_size[0] > model.frontend.rows:
+        model = registry.create("esresnet", **values | {"features": picture | {"n_fft": 256}})
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model.clip(torch.zeros(1, 1000))
+    assert profile(model, 1.0).macs == counter.get_total_flops() // 2

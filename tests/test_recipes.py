@@ -184,8 +184,9 @@ def test_from_clips_with_folds_to_published_weights(tmp_path):
     (tmp_path / "m.csv").write_text("\n".join(rows) + "\n")
     tiny = ["optim.steps=2", "optim.batch=4", "optim.valid_every=1", "model.multiplier=0.1"]
     tiny += ["model.seconds=1.0"]
-    out = script(tmp_path, "../esc10/train.py", "m.csv", "--folds", 2, 5, "--quiet", *tiny)
-    assert out.count("model\n") == 2
+    both = ["--recipes", "esresnet_separable", "esresnet_separable_attention"]
+    more = ["--folds", 2, 5, "--quiet", *both, *tiny]
+    assert script(tmp_path, "../esc10/train.py", "m.csv", *more).count("model\n") == 4
     shutil.copy(ROOT / "recipes" / "esc10" / "README.md", tmp_path / "README.md")
     (tmp_path / "weights").mkdir()
     script(tmp_path, "../esc10/evaluate.py", "--into", tmp_path, "--publish", "weights")
@@ -193,6 +194,18 @@ def test_from_clips_with_folds_to_published_weights(tmp_path):
     assert len(found["last"]["folds"]) == 2 and len(found["best"]["steps"]) == 2
     text = (tmp_path / "README.md").read_text()
     assert "| last step |" in text and "| best step, chosen on that fold |" in text
+    (other,) = found["compared"].values()
+    alone, ours = other["alone"], found["last"]["accuracy"]
+    assert other["clips"] == 20 and 20 * other["difference"] == pytest.approx(alone[0] - alone[1])
+    assert ours + other["difference"] == pytest.approx(
+        json.loads((tmp_path / "results.json").read_text())["esresnet_separable_attention"]["last"][
+            "accuracy"
+        ]
+    )
+    assert (
+        "Compared with esresnet_separable" in text
+        and "| esresnet_separable_attention | 20 |" in text
+    )
     model = hub.load(tmp_path / "weights" / "esc10")
     assert model.labels[5] == "crying_baby"
     about = hub.read_config(tmp_path / "weights" / "esc10")

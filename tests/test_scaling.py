@@ -2,7 +2,7 @@
 
 import pytest
 
-from sepaudio.backbones import config, scaling
+from sepaudio.backbones import backbone, build, config, scaled, scaling
 from sepaudio.backbones.efficientnet import FACTORS
 from sepaudio.backbones.scaling import Rates
 
@@ -72,3 +72,14 @@ def test_efficientnets_follow_the_rates(name, phi):
     assert size / 224 == pytest.approx(Rates().resolution ** phi, rel=0.13)
     cfg = scaling.scaled(config("efficientnet_b0"), width=width, depth=depth)
     assert cfg.stages == config(f"efficientnet_{name}").stages
+
+
+def test_a_name_is_scaled_as_its_cfg_is():
+    def shapes(net):
+        return [list(p.shape) for p in net.parameters()]
+
+    named = backbone("mobilenet_v2", 1, 0.5, depth=2.0)
+    expected = build(scaled(config("mobilenet_v2"), width=0.5, depth=2.0), 1)
+    assert shapes(named) == shapes(expected) != shapes(backbone("mobilenet_v2", 1, 0.5))
+    with pytest.raises(ValueError, match=r"depth=2 with 'timm:resnet18': expected 1"):
+        backbone("timm:resnet18", depth=2)

@@ -323,3 +323,28 @@ def test_pause_is_what_classify_calls_one():
     from sepaudio.verbs.classify import PAUSE_DB
 
     assert data.PAUSE_DB == PAUSE_DB
+
+
+def test_operations_and_boxes_of_others_are_drawn_with_the_step(folder, tmp_path):
+    """RandAugment on the samples, CutMix on the pictures: the same step, the same lesson."""
+    recipe = read(folder, tmp_path, "data.augment.operations=2", "data.augment.cutmix=1.0")
+    model, clips = loaded(recipe)
+    draw, objective = module.lesson(clips, model, recipe)
+    plain = module.batch_at(clips, recipe.optim, replace(recipe.data.augment, operations=0), 3)
+    batch = draw(5, 0, 1)
+    assert torch.equal(batch[0], draw(5, 0, 1)[0])
+    assert not torch.equal(batch[0], plain(5, 0, 1)[0])
+    assert torch.equal(batch[1], plain(5, 0, 1)[1])
+    model.eval()
+    losses = []
+    for seed in (0, 0, 1):
+        torch.manual_seed(seed)
+        losses.append(objective(model, batch).item())
+    torch.manual_seed(0)
+    own = module.objective_of(recipe.optim.label_smoothing, replace(recipe.data.augment, cutmix=0))
+    assert losses[0] == losses[1] != losses[2]
+    assert own(model, batch).item() not in losses
+    with pytest.raises(ValueError, match=r"magnitude=11.0: expected 0 to 10"):
+        ClipAugmentCfg(magnitude=11.0)
+    with pytest.raises(ValueError, match=r"cutmix=2: expected a share from 0 to 1"):
+        ClipAugmentCfg(cutmix=2)

@@ -47,6 +47,15 @@ class Run:
             other.load_state_dict(weights)
             self.best = clips.logits_of(other.eval(), self.clips, self.test, fill_with)
 
+    def right(self) -> dict[str, tuple[str, bool]]:
+        """By clip: its source recording, and whether it is named rightly after the last step."""
+        hits = self.last.argmax(dim=1).numpy() == self.labels
+        rows = [self.clips.shelf.rows[i] for i in self.test]
+        return {
+            row.path.name: (row.source.split(":")[0], bool(hit))
+            for row, hit in zip(rows, hits, strict=True)
+        }
+
     def tables(self, logits: torch.Tensor) -> dict[str, np.ndarray]:
         """Confusion tables [K, K] by source recording."""
         found: dict[str, np.ndarray] = {}
@@ -71,6 +80,43 @@ def pooled(runs: list[Run], which: str) -> dict[str, Any]:
         "clips": int(every.sum()),
         "recordings": len(every),
     }
+
+
+def compared(first: list[Run], second: list[Run]) -> dict[str, Any]:
+    """Accuracy of the first less the second on the clips that both were judged on."""
+    ours, theirs = (
+        {k: v for run in runs for k, v in run.right().items()} for runs in (first, second)
+    )
+    names = sorted(set(ours) & set(theirs))
+    a, b = (np.array([one[name][1] for name in names]) for one in (ours, theirs))
+    sources, of = np.unique([ours[name][0] for name in names], return_inverse=True)
+    drawn = metrics.redrawn(
+        len(sources), lambda counts: np.average(a * 1.0 - b, weights=counts[of])
+    )
+    return {
+        "clips": len(names),
+        "difference": float(a.mean() - b.mean()),
+        "interval": metrics.spread(drawn),
+        "alone": [int((a & ~b).sum()), int((b & ~a).sum())],
+        "p": metrics.mcnemar(a, b),
+    }
+
+
+def comparison(found: dict[str, dict[str, Any]]) -> str:
+    """Markdown of what is compared with the recipe that ships."""
+    lines = [
+        f"### Compared with {SHIPPED}\n",
+        "After the last step, on the same clips; p is McNemar's, exact, of clips.\n",
+        "| recipe | clips | difference, points (95 %) | right alone, it / the other | p |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
+    for name, one in found.items():
+        low, high = (100 * end for end in one["interval"])
+        lines.append(
+            f"| {name} | {one['clips']} | {100 * one['difference']:+.1f} ({low:+.1f} to "
+            f"{high:+.1f}) | {one['alone'][0]} / {one['alone'][1]} | {one['p']:.2g} |"
+        )
+    return "\n".join(lines) + "\n"
 
 
 def percent(values: list[float]) -> str:
@@ -174,7 +220,7 @@ def main() -> None:
     parser.add_argument("--publish", type=Path, help="folder of shipped weights")
     parser.add_argument("--into", type=Path, default=HERE, help="folder of the README.md to fill")
     options = parser.parse_args()
-    results, text = {}, ""
+    results, text, judged = {}, "", dict[str, list[Run]]()
     for folder in sorted(path for path in options.runs.glob("*") if path.is_dir()):
         models = sorted(folder.glob("fold*/model"))
         if not models:
@@ -182,13 +228,21 @@ def main() -> None:
         runs = [Run(path.parent) for path in models]
         found = {which: pooled(runs, which) for which in ("last", "best")}
         found["best"]["steps"] = [run.step for run in runs]
-        results[folder.name] = found
+        results[folder.name], judged[folder.name] = found, runs
         part = tables(folder.name, runs, found)
         text += part + "\n"
         if options.publish is not None and folder.name == SHIPPED:
             publish(runs, part, options.publish)
     if not results:
         raise SystemExit(f"no trained fold in {options.runs}: run train.py first")
+    if SHIPPED in judged and len(judged) > 1:
+        others = {
+            name: compared(runs, judged[SHIPPED])
+            for name, runs in judged.items()
+            if name != SHIPPED
+        }
+        text += comparison(others)
+        results[SHIPPED]["compared"] = others
     atomic_json(options.into / "results.json", json.loads(json.dumps(results)))
     fill(options.into / "README.md", text)
     print(text)

@@ -27,7 +27,7 @@ from sepaudio.verbs.train import train
 HERE = Path(__file__).parent
 RUNS = Path("runs/own_classes")
 WAYS = {"from nothing": False, "all weights": True, "head alone": True}
-FROZEN = ["backbone", "attention"]
+FROZEN = ["backbone"]
 
 
 def run(way: str, fold: int, options: argparse.Namespace, changes: list[str]) -> Path:

@@ -97,20 +97,26 @@ def backbone(
     multiplier: float = 1.0,
     *,
     n_classes: int = 0,
+    depth: float = 1.0,
     **changes: Any,
 ) -> Network:
-    """The untrained network called `name`, all its widths scaled, some cfg values changed.
+    """The untrained network called `name`, its widths and depths scaled, some cfg values changed.
 
     `timm:NAME` is a network of timm, see `foreign`; in the place of a name, a cfg of a registered
     type may stand.
 
     Raises:
-        ValueError: no network has that name, or its cfg has no such value.
+        ValueError: no network has that name, its cfg has no such value, or it is timm's and its
+            depth should change.
     """
     if isinstance(name, str) and name.startswith(PREFIX):
+        if depth != 1:
+            raise ValueError(
+                f"depth={depth} with {name!r}: expected 1; name a deeper or flatter one"
+            )
         return foreign(name, in_channels, multiplier, n_classes, **changes)
     cfg = config(name, **changes) if isinstance(name, str) else changed(name, changes)
-    return build(scaled(cfg, width=multiplier), in_channels, n_classes)
+    return build(scaled(cfg, width=multiplier, depth=depth), in_channels, n_classes)
 
 
 def divisible(channels: float, by: int = 8) -> int:

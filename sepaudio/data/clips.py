@@ -8,6 +8,7 @@ import numpy as np
 
 from .augment import Array, Random, rms
 from .folds import RULES
+from .randaugment import MOST, rand_augment
 from .shelf import check_on_bad
 
 PAUSE_DB = 40.0  # below the loudest window: nothing to judge by
@@ -25,6 +26,8 @@ class ClipAugmentCfg:
         fill: beside it: "silence", or "hold" for its first and its last sample.
         roll: share whose end comes round to the front, from a random moment on.
         gain_db: level changes by as much, up or down [dB].
+        operations: of RandAugment, so many on every clip; 0 for none.
+        magnitude: of these, see `randaugment.rand_augment`.
         mixup: share of two clips in a mixture is drawn from Beta(mixup, mixup); 0 for no mixing.
         mixed: share of clips that are mixed.
         boxes: blanked stretches of time and of frequency, as many of each.
@@ -32,6 +35,8 @@ class ClipAugmentCfg:
         box_band: widest one, as a share of the spectrum.
         copies: of each clip, each drawn anew, of which the one that is understood worst is learned
             from (MaxUp); time and memory of a step are as many times as much.
+        cutmix: share of batches whose pictures each show a box of another one of the batch, see
+            `cutmix.cutmix`.
     """
 
     reverse: float = 0.0
@@ -40,12 +45,15 @@ class ClipAugmentCfg:
     fill: str = "silence"
     roll: float = 0.0
     gain_db: float = 0.0
+    operations: int = 0
+    magnitude: float = 5.0
     mixup: float = 0.0
     mixed: float = 1.0
     boxes: int = 0
     box_time: float = 0.2
     box_band: float = 0.2
     copies: int = 1
+    cutmix: float = 0.0
 
     def __post_init__(self) -> None:
         for name, known in (("place", ("centre", "random")), ("fill", ("silence", "hold"))):
@@ -53,14 +61,16 @@ class ClipAugmentCfg:
                 raise ValueError(
                     f"{name}={getattr(self, name)!r}: expected one of {', '.join(known)}"
                 )
-        if self.stretch < 1 or self.mixup < 0 or self.gain_db < 0 or self.boxes < 0:
+        if self.stretch < 1 or self.copies < 1:
             raise ValueError(
-                f"stretch={self.stretch}, mixup={self.mixup}, gain_db={self.gain_db}, "
-                f"boxes={self.boxes}: expected 1 or more, then 0 or more"
+                f"stretch={self.stretch}, copies={self.copies}: expected 1 or more of both"
             )
-        if self.copies < 1:
-            raise ValueError(f"copies={self.copies}: expected 1 or more")
-        for name in ("reverse", "roll", "mixed", "box_time", "box_band"):
+        for name in ("mixup", "gain_db", "operations", "boxes"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name}={getattr(self, name)}: expected 0 or more")
+        if not 0 <= self.magnitude <= MOST:
+            raise ValueError(f"magnitude={self.magnitude}: expected 0 to {MOST:g}")
+        for name in ("reverse", "roll", "mixed", "box_time", "box_band", "cutmix"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name}={getattr(self, name)}: expected a share from 0 to 1")
 
@@ -96,8 +106,13 @@ class ClipsCfg:
             raise ValueError(f"folds={self.folds!r}: expected one of {', '.join(RULES)}")
 
 
-def varied(x: Array, n: int, cfg: ClipAugmentCfg, random: Random) -> Array:
-    """A clip [T] as it is heard once: [n]. Every draw is made, whatever the cfg."""
+def varied(
+    x: Array, n: int, cfg: ClipAugmentCfg, random: Random, sample_rate: int = 16000
+) -> Array:
+    """A clip [T] as it is heard once: [n]. Every draw is made, whatever the cfg, but RandAugment's.
+
+    `sample_rate` [Hz] matters to RandAugment alone.
+    """
     backwards, speed, turn, level = random.random(4)
     if backwards < cfg.reverse:
         x = x[::-1]
@@ -106,7 +121,10 @@ def varied(x: Array, n: int, cfg: ClipAugmentCfg, random: Random) -> Array:
     x = stretched(x, n)
     if turn < cfg.roll:
         x = np.roll(x, int(random.integers(n)))
-    return np.asarray(x * 10 ** (cfg.gain_db * (2 * level - 1) / 20), np.float32)
+    x = np.asarray(x * 10 ** (cfg.gain_db * (2 * level - 1) / 20), np.float32)
+    if cfg.operations:
+        x = rand_augment(x, sample_rate, random, n=cfg.operations, magnitude=cfg.magnitude)
+    return x
 
 
 def stretched(x: Array, n: int) -> Array:

@@ -74,7 +74,7 @@ class HyperConv(nn.Module):
                 f"kernel_size={kernel_size}, groups={groups}, bias={bias}, padding={padding!r}: "
                 f"expected {generator.kernel_size}, 1, False and one of {', '.join(PADDING)}"
             )
-        self.shape = in_channels, out_channels
+        self.shape, self.kernel_size = (in_channels, out_channels), generator.kernel_size
         self.stride = (stride, stride) if isinstance(stride, int) else stride
         self.padding, self._generator = padding, [generator]  # in a list it is not registered
         # every point sums in_channels * k * k products of a kernel that has variance std²

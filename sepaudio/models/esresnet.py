@@ -42,12 +42,14 @@ class ESResNetCfg:
         features: the multi-band picture; its sample rate and hop are the model's.
         backbone: name of an image network, see `backbones.names`, or the cfg of one.
         multiplier: scales the backbone's widths.
+        depth: scales the backbone's numbers of blocks.
         attention: a mask after each stage and one on the pooled vector.
         last_kernel: (frequency, time) of the last mask's depthwise convolution, whose map is one
             point: (1, 1) leaves out what only meets padding.
         attention_bias: initial bias of the masks' norms. The first code starts at 0, the second at
             1 where the backbone is pretrained, so that five masks do not first shrink its maps to
             a thirtieth.
+        dropout: share of the pooled vector that training leaves out.
         channels: of the sound; each has its own picture, their pooled vectors are added.
         seconds: length of what it is trained on, and of the windows that a longer recording is
             judged by [s]; published: 5 for ESC, 4 for UrbanSound8K.
@@ -62,9 +64,11 @@ class ESResNetCfg:
     features: BandsCfg = field(default_factory=BandsCfg)
     backbone: str | InvertedCfg = "resnet50"
     multiplier: float = 1.0
+    depth: float = 1.0
     attention: bool = False
     last_kernel: tuple[int, ...] = (3, 5)
     attention_bias: float = 1.0
+    dropout: float = 0.0
     channels: int = 1
     seconds: float = 5.0
     fold_channels: bool = True
@@ -134,7 +138,9 @@ class ESResNet(nn.Module):
         super().__init__()
         self.cfg, self.labels, self.several = cfg, cfg.labels, cfg.several
         self.frontend = Bands(cfg.features)
-        self.backbone = net = backbone(cfg.backbone, cfg.features.n_bands, cfg.multiplier)
+        self.backbone = net = backbone(
+            cfg.backbone, cfg.features.n_bands, cfg.multiplier, depth=cfg.depth
+        )
         self.attention = nn.ModuleList()
         if cfg.attention:
             if len(net.stages) != len(KERNELS):
@@ -149,6 +155,7 @@ class ESResNet(nn.Module):
                     PoolAttention2d(channels[i], channels[i + 1], kernel, cfg.attention_bias)
                 )
             he_init(self.attention)
+        self.dropout = nn.Dropout(cfg.dropout)
         self.head = nn.Linear(net.out_channels, len(cfg.labels))
         self.channels = cfg.channels if cfg.channels > 1 else None
         self.sample_rate = cfg.features.sample_rate  # [Hz]
@@ -163,7 +170,7 @@ class ESResNet(nn.Module):
             waveform: of [-1, 1], at `sample_rate`; one without channels is given to all of them.
             lengths: of each clip; what lies beyond is not looked at.
         """
-        y: Tensor = self.head(self.pooled(waveform, lengths))
+        y: Tensor = self.head(self.dropout(self.pooled(waveform, lengths)))
         return y
 
     def clip(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
@@ -172,7 +179,8 @@ class ESResNet(nn.Module):
 
     def clip_logits(self, picture: Tensor) -> Tensor:
         """What the front-end gives, [B, 3, F, L] or [B, C, 3, F, L] -> logits [B, K]."""
-        y: Tensor = self.head(self._pooled(picture if picture.ndim == 5 else picture[:, None]))
+        pooled = self._pooled(picture if picture.ndim == 5 else picture[:, None])
+        y: Tensor = self.head(self.dropout(pooled))
         return y
 
     def picture(self, waveform: Tensor) -> Tensor:

@@ -16,7 +16,9 @@ from torch.nn import functional as F
 
 from .. import metrics, registry
 from ..data import folds, manifest
+from ..data.augment import Array
 from ..data.clips import ClipAugmentCfg, mixture, varied, windows
+from ..data.cutmix import cutmix
 from ..data.manifest import Recording
 from ..data.shelf import Shelf
 from . import recipe as recipes
@@ -142,6 +144,9 @@ def batch_at(clips: Clips, optim: OptimCfg, cfg: ClipAugmentCfg, seed: int) -> D
             orders[epoch] = np.random.default_rng([seed, epoch]).permutation(own)
         return orders[epoch]
 
+    def heard(i: int, random: np.random.Generator) -> Array:
+        return varied(clips.shelf.take(i), clips.samples, cfg, random, clips.shelf.sample_rate)
+
     def draw(step: int, part: int, parts: int) -> tuple[Tensor, Tensor]:
         waves, shares = [], []
         places = range(part, optim.batch, parts)
@@ -150,11 +155,9 @@ def batch_at(clips: Clips, optim: OptimCfg, cfg: ClipAugmentCfg, seed: int) -> D
             epoch, turn = divmod(step * optim.batch + place, len(own))
             first, second = int(order(epoch)[turn]), int(random.choice(own))
             share, mixes = random.beta(cfg.mixup or 1.0, cfg.mixup or 1.0), random.random()
-            x = varied(clips.shelf.take(first), clips.samples, cfg, random)
-            target = clips.hits[first]
+            x, target = heard(first, random), clips.hits[first]
             if cfg.mixup and mixes < cfg.mixed:
-                other = varied(clips.shelf.take(second), clips.samples, cfg, random)
-                x = mixture(x, other, share)
+                x = mixture(x, heard(second, random), share)
                 target = (1 - share) * clips.hits[second] + share * target
             waves.append(torch.from_numpy(np.ascontiguousarray(x)))
             shares.append(torch.from_numpy(target.astype(np.float32)))
@@ -192,7 +195,9 @@ def hear(model: Any, batch: tuple[Tensor, Tensor]) -> Tensor:
 def objective_of(
     smoothing: float, cfg: ClipAugmentCfg, several: bool = False
 ) -> Callable[[Any, Any], Tensor]:
-    """Cross-entropy with shares of classes, on pictures with boxes; of the worst copy of each.
+    """Cross-entropy with shares of classes, of the worst copy of each clip.
+
+    Pictures have boxes, and in some batches boxes of other pictures.
 
     With `several` classes a clip, that of each class by itself, summed; smoothing moves targets
     towards a half.
@@ -201,6 +206,9 @@ def objective_of(
     def objective(model: Any, batch: tuple[Tensor, Tensor]) -> Tensor:
         waveform, shares = batch
         picture = blanked(model.picture(waveform), cfg)
+        if cfg.cutmix and torch.rand(()).item() < cfg.cutmix:
+            random = np.random.default_rng(int(torch.randint(2**31, ())))  # that of the step
+            picture, shares = cutmix(picture, shares, random)
         logits: Tensor = model.clip_logits(picture)
         if several:
             soft = shares * (1 - smoothing) + smoothing / 2

@@ -1,8 +1,8 @@
 """What a classifier of pictures sees, and what in it speaks for a label.
 
 Drawn is one window of a recording: the one that speaks most for the recording's label. The picture
-has three bands, which the network sees as the colours of one image. So a row of its maps is the
-same row of every band, and the map is drawn over all of them.
+may have several bands, which the network sees as the colours of one image. So a row of its maps is
+the same row of every band, and the map is drawn over all of them.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from .given import Array
 from .report import check_plot
 
 Floats = NDArray[np.float64]
+TICKS = 6  # of the frequency, on every band
 
 
 @dataclass(frozen=True)
@@ -100,12 +101,12 @@ def maps(net: Any, samples: Array) -> tuple[Floats, Floats]:
 
 
 def picture(net: Any, samples: Array) -> Floats:
-    """What the network sees of samples [T]: [3, F, L] in dB; of several channels the first."""
+    """What the network sees of samples [T]: [bands, F, L] in dB; of several channels the first."""
     import torch
 
     with torch.inference_mode():
         found = net.picture(torch.from_numpy(samples)[None].to(next(net.parameters())))
-    return np.asarray(found[0, 0].double().cpu().numpy())
+    return np.asarray(found[0, 0].double().cpu().numpy() * net.cfg.features.unit_db)
 
 
 def draw(path: str | Path, net: Any, seen: Seen, *, maps: bool = False) -> None:
@@ -126,7 +127,7 @@ def draw(path: str | Path, net: Any, seen: Seen, *, maps: bool = False) -> None:
     bands, cfg = picture(net, seen.samples), net.cfg.features
     rate, n_bands = cfg.sample_rate, len(bands)
     seconds = len(seen.samples) / rate
-    high = net.frontend.rows * rate / cfg.n_fft / 1000  # [kHz] of a band
+    centres = net.frontend.centres.reshape(n_bands, -1) / 1000  # [kHz]
     figure = doors.matplotlib().figure.Figure(figsize=(9, 7.5), layout="constrained")
     axes = figure.subplots(
         n_bands + maps, 1, sharex=True, height_ratios=[2] * n_bands + [1] * maps, squeeze=False
@@ -136,13 +137,16 @@ def draw(path: str | Path, net: Any, seen: Seen, *, maps: bool = False) -> None:
         most = max(float(np.abs(evidence).max()), 1e-9)
     low, top = np.quantile(bands, [0.02, 1.0])
     for i, (ax, band) in enumerate(zip(axes[:n_bands], bands[::-1], strict=True)):
-        first = (n_bands - 1 - i) * high
+        own = centres[n_bands - 1 - i]
         grey = "gray_r" if maps else "magma"
         image = ax.imshow(
             band, origin="lower", aspect="auto", cmap=grey, vmin=low, vmax=top,
-            interpolation="nearest", extent=(0, seconds, first, first + high),
+            interpolation="nearest", extent=(0, seconds, -0.5, len(band) - 0.5),
         )  # fmt: skip
-        ax.set(ylabel=f"band {n_bands - i} [kHz]")
+        ends = 0, len(band) - 1
+        at = np.linspace(*ends, TICKS)
+        ax.set_yticks(at, [f"{k:.2g}" for k in np.interp(at, np.linspace(*ends, len(own)), own)])
+        ax.set(ylabel=f"band {n_bands - i} [kHz]" if n_bands > 1 else "frequency [kHz]")
         if maps:
             laid = ax.imshow(
                 evidence, origin="lower", aspect="auto", cmap="RdBu_r", vmin=-most, vmax=most,

@@ -118,6 +118,7 @@ def separable_cost(
 def _macs(module: Any, given: Any, y: Any) -> int:
     """Multiply-adds of one call."""
     from ..frontends import Bands, Decoder, Encoder
+    from ..layers import HyperConv
 
     if isinstance(module, Encoder):
         return int(y.numel() * module.filters[0].numel())
@@ -126,7 +127,10 @@ def _macs(module: Any, given: Any, y: Any) -> int:
     if isinstance(module, Bands):
         wavelets = 2 * (module.cfg.n_fft // 2 + 1) * module.cfg.window_length
         frames = math.prod(y.shape[:-3]) * y.shape[-1]
-        return int(wavelets * frames) if module.cfg.learned else 0
+        filters = 0 if module.filters is None else module.filters.value.numel()
+        return int((wavelets * module.cfg.learned + filters) * frames)
+    if isinstance(module, HyperConv):  # its generator is counted by itself
+        return int(y.numel() * module.shape[0] * module.kernel_size**2)
     return int(y.numel() * module.weight[0].numel())  # weights behind one output value
 
 
@@ -135,13 +139,14 @@ def _watch(net: nn.Module, inputs: list[Any]) -> dict[str, list[int]]:
     import torch
 
     from ..frontends import Bands, Decoder, Encoder
-    from ..layers import PictureConv, TimeConv
+    from ..layers import HyperConv, PictureConv, ScaledConv, TimeConv
 
-    kinds = (TimeConv, PictureConv, torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.Linear)
+    made = (TimeConv, PictureConv, ScaledConv, HyperConv, Encoder, Decoder, Bands)
+    kinds = (torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.Linear)
     calls: dict[str, list[int]] = {}
     hooks = []
     for name, module in net.named_modules():
-        if isinstance(module, (*kinds, Encoder, Decoder, Bands)):
+        if isinstance(module, (*made, *kinds)):
 
             def note(m: Any, given: Any, y: Any, name: str = name) -> None:
                 calls.setdefault(name, []).append(_macs(m, given, y))
