@@ -190,6 +190,24 @@ def test_absent_targets_are_not_in_the_mixture(rows):
         assert len(example.sources) == len(example.drawn["speakers"])
 
 
+def test_speakers_of_one_collection_meet_as_often_as_is_asked(rows):
+    """Where it has enough of them; else anybody may be heard beside its only speaker."""
+    where = {"a": "far", "b": "far", "c": "far", "d": "near", "e": "near"}
+    told = [replace(row, source=f"{where.get(row.speaker, 'lone')}@1:x") for row in rows]
+    for share, absent in ((0.0, 0.0), (0.6, 0.0), (1.0, 0.0), (1.0, 1.0)):
+        made = mixer(told, same_origin=share, absent=absent)
+        drawn = [made.draw(0, 0, index) for index in range(200)]
+        met = [[where.get(n) for n in (*one.speakers, one.enrolled)] for one in drawn]
+        alike = np.mean([len(set(names)) == 1 for names in met])
+        by_chance = 0.45  # f is no target; it is heard beside the others
+        if absent:  # "near" has one speaker instead of whom nobody else of it could be two
+            assert all(len(set(names)) == 1 for names in met if names[-1] == "far")
+        elif share:
+            assert abs(alike - (share + (1 - share) * by_chance)) < 0.12
+        else:
+            assert alike < 0.6
+
+
 def test_overlap_modes_and_speakers(rows):
     made = mixer(rows, overlap=(0.4, 0.4), n_src=(2, 2))
     for index in range(10):

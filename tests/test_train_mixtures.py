@@ -20,11 +20,10 @@ from sepaudio.files import sha256
 from sepaudio.losses import level_error
 from sepaudio.training import recipe as recipes
 from sepaudio.training.draws import hearing, placed, workers
+from sepaudio.training.fitted import fit_level, fit_presence
 from sepaudio.training.mixtures import (
     batch_at,
     extraction,
-    fit_level,
-    fit_presence,
     mixers,
     separation,
     told_apart,

@@ -18,6 +18,10 @@ RUNS = Path("runs/real_small")
 RECIPES = {
     "tsenet_small": ("tsenet_small", []),
     "tsenet_small_longer": ("tsenet_small_longer", [f"init={RUNS / 'tsenet_small' / 'model'}"]),
+    "tsenet_small_alike": (
+        "tsenet_small_alike",
+        [f"init={RUNS / 'tsenet_small_longer' / 'model'}"],
+    ),
     "mitas_small": ("mitas_small", []),
     "mitas_small_unshared": ("mitas_small", ["model.tcn.sharing=none"]),
 }

@@ -26,7 +26,6 @@ def run(arguments: list[str]) -> int:
         return run_labels(arguments)
     from jsonargparse import ArgumentParser
 
-    from ..verbs.presence import LEAST
     from .scores import add_options
 
     parser = ArgumentParser(
@@ -68,9 +67,10 @@ def run(arguments: list[str]) -> int:
     )
     of_mixtures.add_argument(
         "--least",
-        type=float,
-        default=LEAST,
-        help="probability of the enrolled speaker below which an estimate is silenced; 0: never",
+        type=float | None,
+        default=None,
+        help="probability of the enrolled speaker below which an estimate is silenced, if not the "
+        "model's own; 0: never",
     )
     of_mixtures.add_argument("--examples", type=int, default=3, help="mixtures written as audio")
     options = parser.parse_args(arguments)

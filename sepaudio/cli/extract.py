@@ -15,7 +15,6 @@ def run(arguments: list[str]) -> int:
     from ..verbs import estimates
     from ..verbs import separate as verb
     from ..verbs.given import place
-    from ..verbs.presence import LEAST
     from .separate import common, tell
 
     parser = ArgumentParser(
@@ -38,9 +37,10 @@ def run(arguments: list[str]) -> int:
     )
     parser.add_argument(
         "--least",
-        type=float,
-        default=LEAST,
-        help="probability of the speaker below which a stretch becomes silence; 0 keeps all",
+        type=float | None,
+        default=None,
+        help="probability of the speaker below which a stretch becomes silence, if not the "
+        "model's own; 0 keeps all",
     )
     common(parser)
     options = parser.parse_args(arguments)

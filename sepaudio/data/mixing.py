@@ -44,6 +44,9 @@ class MixingCfg:
         sir_db: of the first speaker over each other one [dB].
         overlap: share of the mixture in which each other speaker is heard.
         absent: share of mixtures that lack the enrolled speaker.
+        same_origin: share of mixtures whose speakers all come from the target's collection, where
+            it has enough of them. Voices of one recording share its microphone and its room: those
+            of two collections are easier told apart than any that meet.
         noise: share with noise. A speaker alone over neither noise nor music would leave nothing
             to do, so where either is given a lone speaker always has one.
         noise_db: of all speech over the noise [dB].
@@ -66,6 +69,7 @@ class MixingCfg:
     sir_db: Range = (-5.0, 5.0)
     overlap: Range = (1.0, 1.0)
     absent: float = 0.0
+    same_origin: float = 0.0
     noise: float = 0.0
     noise_db: Range = (5.0, 20.0)
     music: float = 0.0
@@ -85,7 +89,8 @@ class MixingCfg:
             low, high = getattr(self, name)
             if low > high:
                 raise ValueError(f"{name}={(low, high)}: expected the lower bound first")
-        shares = {name: (getattr(self, name),) * 2 for name in ("absent", "noise", "music", "room")}
+        of_all = ("absent", "same_origin", "noise", "music", "room")
+        shares = {name: (getattr(self, name),) * 2 for name in of_all}
         for name, (low, high) in {**shares, "overlap": self.overlap}.items():
             if low < 0 or high > 1:
                 raise ValueError(f"{name}={getattr(self, name)}: expected 0 to 1")
@@ -147,6 +152,7 @@ class Mixer:
         self.others = {name: np.array(which) for name, which in here.items()}
         self.speakers = {name: which for name, which in self.others.items() if self._enrolls(which)}
         self._names, self._targets = sorted(self.others), sorted(self.speakers)
+        self._origin = {name: speech.rows[which[0]].origin for name, which in self.others.items()}
         wanted = cfg.n_src[1] + (cfg.absent > 0)
         if len(self._names) < wanted or not self._targets:
             raise ValueError(
@@ -168,8 +174,9 @@ class Mixer:
         absent = random.random() < cfg.absent
         n_src = int(random.integers(cfg.n_src[0], cfg.n_src[1] + 1))
         target = self._targets[int(random.integers(len(self._targets)))]
-        rest = [name for name in self._names if name != target]
-        chosen = random.choice(len(rest), n_src if absent else n_src - 1, replace=False)
+        n_others = n_src if absent else n_src - 1
+        rest = self._beside(target, n_others, random)
+        chosen = random.choice(len(rest), n_others, replace=False)
         names = [*([] if absent else [target]), *(rest[i] for i in chosen)]
         length, enrollment, parts = self._samples(cfg.seconds), None, list[Stretch]()
         if cfg.enrollment_seconds:
@@ -201,6 +208,14 @@ class Mixer:
             enrollment=enrollment,
             enrollment_db=random.uniform(*cfg.level_db) if enrollment else 0.0,
         )
+
+    def _beside(self, target: str, n: int, random: Random) -> list[str]:
+        """Who may be heard beside or instead of the target: n of them are needed."""
+        rest = [name for name in self._names if name != target]
+        if self.cfg.same_origin and random.random() < self.cfg.same_origin:
+            near = [name for name in rest if self._origin[name] == self._origin[target]]
+            return near if len(near) >= n else rest
+        return rest
 
     def _beds_under(self, speakers: int, random: Random) -> list[str]:
         """What lies under the speakers; a lone one gets something wherever there is anything."""

@@ -64,6 +64,7 @@ class TseNetCfg:
         speaker_dense: ReLU layers on the vector: one "shared" by all, one for "each" stack, "none".
         presence: length of mixture that `TseNet.presence` judges [s]; 0 where it does not. Needs a
             speaker front-end.
+        least_presence: probability of that below which `extract` gives silence.
     """
 
     sample_rate: int = 8000
@@ -84,6 +85,7 @@ class TseNetCfg:
     fuse_stacks: str = "all"
     speaker_dense: str = "shared"
     presence: float = 0.0
+    least_presence: float = 0.3
 
     def __post_init__(self) -> None:
         for name, known in (("fuse_stacks", FUSE), ("speaker_dense", DENSE)):

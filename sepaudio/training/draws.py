@@ -92,3 +92,9 @@ def _fit(mixers: Sequence[Mixer]) -> bool:
         "mixtures are made on the CPU; raise data.workers, or set data.mix_on=device"
     )
     return False
+
+
+def lengths_of(batch: Batch) -> Tensor | None:
+    """Samples of every mixture; None where none is padded, which is faster."""
+    lengths = batch["lengths"]
+    return lengths if bool((lengths < batch["mixture"].shape[-1]).any()) else None

@@ -7,21 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .. import hub, registry
 from ..data import manifest
 from ..data.dataset import Shuffled
 from ..data.mixing import load
-from ..losses import LOSSES, absent, contrast, level_error, pit, reorder
-from ..metrics.signal import EPS
+from ..losses import LOSSES, absent, contrast, level_error, pit
 from . import recipe as recipes
-from .draws import Batch, Source, batch_at, batches, hearing, placed, tell_pace, workers
+from .draws import Batch, Source, batch_at, batches, hearing, lengths_of, placed, tell_pace, workers
+from .fitted import fit_rest
 from .lists import about, listed
 from .loop import Draw, Objective, Validate, run
 from .recipe import MixtureRecipeCfg
-from .start import held
 from .survey import say_left_out
 
 
@@ -49,7 +47,7 @@ def separation(loss: str) -> Objective:
     """The loss of the best order of the estimates."""
 
     def objective(model: Any, batch: Batch) -> Tensor:
-        lengths = _lengths(batch)
+        lengths = lengths_of(batch)
         estimates = model(batch["mixture"], lengths=lengths)
         return pit(estimates.float(), batch["sources"], lengths, LOSSES[loss])[0].mean()
 
@@ -69,7 +67,7 @@ def extraction(loss: str, weight: float, voices: float = 0.0, level: float = 0.0
 
     def objective(model: Any, batch: Batch) -> Tensor:
         embedding = model.speaker(batch["enrollment"], batch["enrollment_lengths"])
-        lengths = _lengths(batch)
+        lengths = lengths_of(batch)
         estimate = model(batch["mixture"], embedding, lengths=lengths).float()
         here = batch["target"] >= 0
         index = batch["target"].clamp_min(0)[:, None, None].expand(-1, 1, estimate.shape[-1])
@@ -84,12 +82,6 @@ def extraction(loss: str, weight: float, voices: float = 0.0, level: float = 0.0
         return total
 
     return objective
-
-
-def _lengths(batch: Batch) -> Tensor | None:
-    """Samples of every mixture; None where none is padded, which is faster."""
-    lengths = batch["lengths"]
-    return lengths if bool((lengths < batch["mixture"].shape[-1]).any()) else None
 
 
 def told_apart(speaker: Any, embedding: Tensor, batch: Batch) -> Tensor:
@@ -186,76 +178,6 @@ def judge(mixer: Source, objective: Objective, items: int, batch: int) -> Valida
     return validate
 
 
-def fit_level(model: Any, mixer: Source, items: int, batch: int) -> float:
-    """Make estimates as loud as their sources; returns the gain, which the decoder takes up.
-
-    Scale-invariant losses leave the level open. It differs little from mixture to mixture, so the
-    median of the gains that fit best on the valid split sets it.
-    """
-    gains = []
-    for made in batches(mixer, 0, items, batch, model):
-        with torch.inference_mode():
-            estimates, sources = _paired(model, made)
-        power = estimates.square().sum(-1)
-        fits = (estimates * sources).sum(-1) / power.clamp_min(EPS)
-        gains.append(fits[(power > EPS) & (sources.square().sum(-1) > EPS)])
-    gain = float(torch.cat(gains).median())
-    if not gain > 0:  # nothing was learned: no level to speak of
-        return 1.0
-    with torch.no_grad():
-        for values in model.decoder.state_dict().values():
-            values.mul_(gain)
-    return gain
-
-
-def fit_presence(model: Any, mixer: Source, items: int, batch: int) -> None:
-    """Calibrate an extractor's presence: logistic regression on mixtures half of which lack him.
-
-    Args:
-        model: an extractor whose cfg has `presence`.
-        mixer: draws mixtures of that length.
-        items: how many of them.
-        batch: how many at once.
-    """
-    hints, here = [], []
-    for made in batches(mixer, 1, items, batch, model):
-        with torch.inference_mode():
-            embedding = model.speaker(made["enrollment"], made["enrollment_lengths"])
-            estimate = model(made["mixture"], embedding)
-            hints.append(model.hints(made["mixture"], estimate, embedding).double().cpu())
-        here.append((made["target"] >= 0).double().cpu())
-    x, y = torch.cat(hints).clone(), torch.cat(here)
-    mean, deviation = x.mean(0), x.std(0).clamp_min(1e-6)
-    head = torch.zeros(x.shape[1] + 1, dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.LBFGS([head], max_iter=200, line_search_fn="strong_wolfe")
-
-    def closure() -> Tensor:
-        optimizer.zero_grad()
-        logits = (x - mean) / deviation @ head[:-1] + head[-1]
-        small = 1e-3 * head[:-1].square().sum()  # hints that part the two wholly stay finite
-        loss = F.binary_cross_entropy_with_logits(logits, y) + small
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss
-
-    optimizer.step(closure)  # type: ignore[no-untyped-call]
-    with torch.no_grad():
-        weight = head[:-1] / deviation
-        model.evidence.weight.copy_(weight[None])
-        model.evidence.bias.copy_((head[-1] - weight @ mean)[None])
-
-
-def _paired(model: Any, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Estimates and the sources they are of, [.., T] each."""
-    lengths = _lengths(batch)
-    if model.task == "separation":
-        estimates, sources = model(batch["mixture"], lengths=lengths), batch["sources"]
-        return reorder(estimates, pit(estimates, sources, lengths)[1]), sources
-    embedding = model.speaker(batch["enrollment"], batch["enrollment_lengths"])
-    here = batch["target"] >= 0
-    estimates = model(batch["mixture"], embedding, lengths=lengths)[here]
-    return estimates, batch["sources"][here, batch["target"][here]]
-
-
 def fit(
     model: Any, cfg: MixtureRecipeCfg, folder: Path, *, quiet: bool = False
 ) -> TrainedOnMixtures:
@@ -286,7 +208,7 @@ def fit(
         paced=None if quiet else tell_pace(cfg),
         quiet=quiet,
     )
-    _fit_rest(best, valid, cfg)
+    fit_rest(best, valid, cfg)
     figure = validate(best)
     unheard = [m.left_out for m in (train, valid) if isinstance(m, Shuffled)]
     n_left_out = len(left_out) + sum(int(rows.sum()) for rows in unheard)
@@ -299,17 +221,3 @@ def _heard(train: Source) -> tuple[tuple[str, ...], str]:
         return about(train.listed.rows)
     rows = [row for shelf in train.shelves.values() for row in shelf.rows]
     return tuple(sorted({row.origin for row in rows})), manifest.fingerprint(rows)
-
-
-def _fit_rest(model: Any, valid: Source, cfg: MixtureRecipeCfg) -> None:
-    """What no gradient finds, measured on the valid split, but for parts that are frozen."""
-    data, batch = cfg.data, cfg.optim.batch
-    decoder = [f"decoder.{name}" for name in model.decoder.state_dict()]
-    if not any(held(name, cfg.freeze) for name in decoder):
-        fit_level(model, valid, data.valid_items, batch)
-    presence = getattr(model.cfg, "presence", 0.0)
-    if presence and not held("evidence", cfg.freeze):
-        mixing = replace(data.mixing, seconds=presence, absent=0.5)
-        mixer = load(mixing, data.manifests, "valid", data.shelf, data.on_bad)
-        (half,) = placed([mixer], data.mix_on)
-        fit_presence(model, half, 8 * data.valid_items, batch)

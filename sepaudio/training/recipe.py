@@ -165,6 +165,9 @@ class SpeakersCfg:
         on_bad: "stop" at a recording that cannot be read, or "skip" it; of lists the mixture that
             needs it, in whose place the next one of the epoch is heard.
         valid_items: mixtures of the valid split that validation hears, always the same.
+        presence_manifests: how many of the manifests, the first ones, an extractor's presence is
+            calibrated on; 0 for all. Voices of one collection are more alike than those of
+            another: take what resembles the recordings to come.
         workers: processes that mix ahead, or draw ahead where mixing is the device's, which with
             CUDA is one at least.
         mix_on: "auto" mixes whole batches on the device where the run learns with CUDA and the
@@ -178,6 +181,7 @@ class SpeakersCfg:
     shelf: str = "runs/shelf"
     on_bad: str = "stop"
     valid_items: int = 100
+    presence_manifests: int = 0
     workers: int = 0
     mix_on: str = "auto"
 

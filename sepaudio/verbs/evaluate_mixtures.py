@@ -26,7 +26,7 @@ from ..data.mixtures import Mixture, Part
 from ..data.render import Example
 from .given import Array, place
 from .measure import chosen, measure, order
-from .presence import LEAST, where_present
+from .presence import where_present
 from .scores import Row
 from .separate import run
 
@@ -41,7 +41,7 @@ def evaluate_mixtures(
     figures: Sequence[str] = ("si_snr",),
     truncate: bool = True,
     genders: Mapping[str, str] | None = None,
-    least: float = LEAST,
+    least: float | None = None,
     device: str = "auto",
     examples: str | Path | None = None,
     n_examples: int = 3,
@@ -54,7 +54,8 @@ def evaluate_mixtures(
         figures: keys of `measure.FIGURES`; SI-SNR is always measured.
         truncate: leave out the padding of the source in lists of mode max; else measure all.
         genders: by speaker, for parts that have none in the list.
-        least: probability of the speaker below which an estimate is silenced; 0 never is.
+        least: probability of the speaker below which an estimate is silenced: 0 for never, None
+            for what the model says.
         device: "auto", "cpu", "cuda" or "mps".
         examples: folder for mixture, sources and estimates of the first mixtures, as audio.
         n_examples: how many of them.
@@ -94,7 +95,7 @@ def _scored(
     figures: Sequence[str],
     truncate: bool,
     genders: Mapping[str, str],
-    least: float,
+    least: float | None,
     examples: str | Path | None,
     n_examples: int,
 ) -> Iterator[Row]:

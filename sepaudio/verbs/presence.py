@@ -13,13 +13,12 @@ import numpy as np
 
 from .given import Array
 
-LEAST = 0.3  # probability; a window below it is silenced
 FADE = 0.02  # [s]
 BATCH = 16  # windows at once
 
 
 def where_present(
-    net: Any, mixture: Array, estimate: Array, embedding: Any, least: float = LEAST
+    net: Any, mixture: Array, estimate: Array, embedding: Any, least: float | None = None
 ) -> tuple[Array, Array]:
     """The estimate with silence where the speaker is not, and the probability of each window.
 
@@ -28,10 +27,12 @@ def where_present(
         mixture: [T] at the model's rate.
         estimate: [T]
         embedding: of the speaker.
-        least: probability below which a window becomes silence; 0 keeps all.
+        least: probability below which a window becomes silence; 0 keeps all, None takes the
+            model's own.
     """
     if not net.cfg.presence:
         return estimate, np.zeros(0, np.float32)
+    least = net.cfg.least_presence if least is None else least
     size = min(round(net.cfg.presence * net.sample_rate), len(mixture))
     found = presence(net, mixture, estimate, embedding)
     return silenced(estimate, found, size, int(net.sample_rate), least), found

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .given import Array, at_rate, place
-from .presence import LEAST, where_present
+from .presence import where_present
 
 if TYPE_CHECKING:
     from torch import nn
@@ -68,7 +68,7 @@ def extract(
     model: str | Path | nn.Module = EXTRACTOR,
     device: str = "auto",
     whole: float = WHOLE,
-    least: float = LEAST,
+    least: float | None = None,
 ) -> tuple[Array, int]:
     """One speaker out of an array; see `separate`.
 
@@ -80,7 +80,7 @@ def extract(
         device: "auto", "cpu", "cuda" or "mps".
         whole: what a model that is not causal hears at once [s].
         least: probability of the speaker below which a stretch becomes silence, where the model
-            judges presence; 0 keeps all.
+            judges presence; 0 keeps all, None takes the model's own.
 
     Returns:
         The estimate [T'] and its rate, which is the model's [Hz].
@@ -101,7 +101,7 @@ def extract(
         given = Embedding(vector.to(like))
     mixture = at_rate(x, sample_rate, net.sample_rate)
     estimate = run(net, mixture, (given,), whole)[0]
-    if least:
+    if least != 0:
         estimate, _ = where_present(net, mixture, estimate, given, least)
     return estimate, int(net.sample_rate)
 

@@ -1,0 +1,139 @@
+"""What no gradient finds, measured on the valid split once the network is trained.
+
+The level of the estimates, which scale-invariant losses leave open, and how likely it is that the
+enrolled speaker is there at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..data.mixing import load
+from ..losses import neg_si_snr, pit, reorder
+from ..metrics.signal import EPS
+from .draws import Batch, Source, batches, lengths_of, placed
+from .recipe import MixtureRecipeCfg
+from .start import held
+
+COST = 0.2  # what silence may cost those who are there [dB]
+# What presence is calibrated on: two voices, which as those of one recording share a microphone.
+HALF: dict[str, Any] = {
+    "absent": 0.5,
+    "n_src": (2, 2),
+    "same_origin": 1.0,
+    "noise": 0.0,
+    "music": 0.0,
+}
+
+
+def fit_rest(model: Any, valid: Source, cfg: MixtureRecipeCfg) -> None:
+    """What no gradient finds, measured on the valid split, but for parts that are frozen."""
+    data, batch = cfg.data, cfg.optim.batch
+    decoder = [f"decoder.{name}" for name in model.decoder.state_dict()]
+    if not any(held(name, cfg.freeze) for name in decoder):
+        fit_level(model, valid, data.valid_items, batch)
+    presence = getattr(model.cfg, "presence", 0.0)
+    if presence and not held("evidence", cfg.freeze):
+        mixing = replace(data.mixing, seconds=presence, **HALF)
+        manifests = data.manifests[: data.presence_manifests or None]
+        mixer = load(mixing, manifests, "valid", data.shelf, data.on_bad)
+        (half,) = placed([mixer], data.mix_on)
+        fit_presence(model, half, 16 * data.valid_items, batch)
+
+
+def fit_level(model: Any, mixer: Source, items: int, batch: int) -> float:
+    """Make estimates as loud as their sources; returns the gain, which the decoder takes up.
+
+    Scale-invariant losses leave the level open. It differs little from mixture to mixture, so the
+    median of the gains that fit best on the valid split sets it.
+    """
+    gains = []
+    for made in batches(mixer, 0, items, batch, model):
+        with torch.inference_mode():
+            estimates, sources = _paired(model, made)
+        power = estimates.square().sum(-1)
+        fits = (estimates * sources).sum(-1) / power.clamp_min(EPS)
+        gains.append(fits[(power > EPS) & (sources.square().sum(-1) > EPS)])
+    gain = float(torch.cat(gains).median())
+    if not gain > 0:  # nothing was learned: no level to speak of
+        return 1.0
+    with torch.no_grad():
+        for values in model.decoder.state_dict().values():
+            values.mul_(gain)
+    return gain
+
+
+def fit_presence(model: Any, mixer: Source, items: int, batch: int) -> None:
+    """Calibrate an extractor's presence: logistic regression on mixtures half of which lack him.
+
+    Then the cfg's `least_presence`: the most that silences on average no more than `COST` dB of
+    what is heard of those who are there.
+
+    Args:
+        model: an extractor whose cfg has `presence`.
+        mixer: draws mixtures of that length.
+        items: how many of them.
+        batch: how many at once.
+    """
+    hints, here, heard = [], [], []
+    for made in batches(mixer, 1, items, batch, model):
+        with torch.inference_mode():
+            embedding = model.speaker(made["enrollment"], made["enrollment_lengths"])
+            estimate = model(made["mixture"], embedding)
+            hints.append(model.hints(made["mixture"], estimate, embedding).double().cpu())
+        there = made["target"] >= 0
+        here.append(there.double().cpu())
+        target = made["sources"][there, made["target"][there]]
+        heard.append(-neg_si_snr(estimate[there], target).double().cpu())
+    x, y = torch.cat(hints).clone(), torch.cat(here)
+    mean, deviation = x.mean(0), x.std(0).clamp_min(1e-6)
+    head = torch.zeros(x.shape[1] + 1, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([head], max_iter=200, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        logits = (x - mean) / deviation @ head[:-1] + head[-1]
+        small = 1e-3 * head[:-1].square().sum()  # hints that part the two wholly stay finite
+        loss = F.binary_cross_entropy_with_logits(logits, y) + small
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    with torch.no_grad():
+        weight = head[:-1] / deviation
+        model.evidence.weight.copy_(weight[None])
+        model.evidence.bias.copy_((head[-1] - weight @ mean)[None])
+        told = ((x - mean) / deviation @ head[:-1] + head[-1]).sigmoid()
+    model.cfg = replace(model.cfg, least_presence=affordable(told[y > 0], torch.cat(heard)))
+
+
+def affordable(told: Tensor, heard: Tensor, cost: float = COST) -> float:
+    """The largest probability, in hundredths, below which silence costs no more than `cost`.
+
+    Silence has an SI-SNR of 0 dB, so that what it costs is the SI-SNR of what it replaces.
+
+    Args:
+        told: [N] probability of presence where the speaker is there.
+        heard: [N] SI-SNR of the estimates [dB].
+        cost: on the mean over all of them [dB].
+    """
+    steps = [step / 100 for step in range(100)]
+    costs = [float((heard * (told < step)).sum()) / len(told) for step in steps]
+    return max((step for step, spent in zip(steps, costs, strict=True) if spent <= cost), default=0)
+
+
+def _paired(model: Any, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Estimates and the sources they are of, [.., T] each."""
+    lengths = lengths_of(batch)
+    if model.task == "separation":
+        estimates, sources = model(batch["mixture"], lengths=lengths), batch["sources"]
+        return reorder(estimates, pit(estimates, sources, lengths)[1]), sources
+    embedding = model.speaker(batch["enrollment"], batch["enrollment_lengths"])
+    here = batch["target"] >= 0
+    estimates = model(batch["mixture"], embedding, lengths=lengths)[here]
+    return estimates, batch["sources"][here, batch["target"][here]]
