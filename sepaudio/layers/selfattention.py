@@ -41,6 +41,12 @@ class AttentionCfg:
     causal: bool = False
     window: int = 0
 
+    def __post_init__(self) -> None:
+        if self.blocks < 1 or self.expand < 1:
+            raise ValueError(
+                f"blocks={self.blocks}, expand={self.expand}: expected at least 1 of each"
+            )
+
 
 class SelfAttention(nn.Module):
     """softmax(Q Kᵀ / √d) V in several heads, and a linear layer over them together.

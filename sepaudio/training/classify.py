@@ -18,7 +18,7 @@ from ..layers import TimeConv
 from ..losses import with_auxiliary
 from . import recipe as recipes
 from .bank import Bank
-from .hints import hinted
+from .hints import with_hints
 from .loop import Draw, run
 from .recipe import OptimCfg, RecipeCfg
 from .start import HEAD, Start, held
@@ -118,10 +118,7 @@ def fit(
         say_left_out((*train.left_out, *valid.left_out))
     if start is None or "standardize" in start.new:
         standardize(model, train, train.without(recipe.data.held_out))
-    draw, objective = lesson(model, train, recipe)
-    helper = None
-    if recipe.hint.teacher:
-        objective, helper = hinted(objective, model, draw(0, 0, 1), recipe.hint, hear)
+    draw, objective, helper = with_hints(lesson(model, train, recipe), model, recipe.hint, hear)
     best = run(
         model,
         draw,

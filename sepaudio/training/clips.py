@@ -22,7 +22,7 @@ from ..data.cutmix import cutmix
 from ..data.manifest import Recording
 from ..data.shelf import Shelf
 from . import recipe as recipes
-from .hints import hinted, worst
+from .hints import with_hints, worst
 from .loop import Draw, best, run
 from .recipe import ClipRecipeCfg, OptimCfg
 from .survey import say, say_left_out
@@ -277,10 +277,7 @@ def fit(
         return float(np.nanmean(each))
 
     model.to(memory_format=torch.channels_last)  # twice as fast on a CPU, for depthwise layers
-    draw, objective = lesson(clips, model, recipe)
-    helper = None
-    if recipe.hint.teacher:
-        objective, helper = hinted(objective, model, draw(0, 0, 1), recipe.hint, hear)
+    draw, objective, helper = with_hints(lesson(clips, model, recipe), model, recipe.hint, hear)
     averaged = run(
         model,
         draw,

@@ -16,9 +16,9 @@ from torch.nn import functional as F
 
 from .. import hub
 from ..registry import unknown
+from .loop import Draw, Objective
 from .recipe import HintCfg
 
-Objective = Callable[[Any, Any], Tensor]  # model, batch -> loss
 Hear = Callable[[Any, Any], Tensor]  # model, batch -> logits
 
 
@@ -95,6 +95,20 @@ def listening(model: nn.Module, part: str) -> Iterator[list[Tensor]]:
         yield heard
     finally:
         handle.remove()
+
+
+def with_hints(
+    lesson: tuple[Draw, Objective], model: nn.Module, cfg: HintCfg, hear: Hear
+) -> tuple[Draw, Objective, HintRegressor | None]:
+    """Draws and objective of a lesson, with those of a teacher where the recipe names one.
+
+    Raises:
+        ValueError: see `hinted`.
+    """
+    draw, objective = lesson
+    if not cfg.teacher:
+        return draw, objective, None
+    return draw, *hinted(objective, model, draw(0, 0, 1), cfg, hear)
 
 
 def hinted(

@@ -140,7 +140,7 @@ class Task(pl.LightningModule):  # type: ignore[misc,name-defined]
     def configure_optimizers(self) -> Any:
         """The optimiser and the schedule of the learning rate, see `OptimCfg`."""
         cfg = self.cfg
-        learning = nn.ModuleList([self.model, *([self.helper] if self.helper else [])])
+        learning = nn.ModuleList(m for m in (self.model, self.helper) if m is not None)
         optimizer = optimizer_of(
             learning, cfg.optimizer, cfg.lr, cfg.weight_decay, cfg.decay_depthwise
         )

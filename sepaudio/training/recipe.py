@@ -78,7 +78,7 @@ class HintCfg:
         at: the part of the model that is guided by it.
         weight: of the hint's loss.
         alone: learn from the hint only, as the first stage of FitNets; another run then starts at
-            these weights, by its `init`.
+            these weights, by its `init`. What lies above the part only decays.
     """
 
     teacher: str = ""

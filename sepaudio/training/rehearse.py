@@ -17,6 +17,7 @@ from ..data.mixing import MixingCfg
 from . import classify, clips, mixtures
 from .bank import CHUNK, bank, recordings, sizes
 from .draws import placed
+from .hints import with_hints
 from .loop import PACED, Draw, Objective, run
 from .recipe import AnyRecipe, ClipRecipeCfg, MixtureRecipeCfg, RecipeCfg
 from .survey import Survey, duration, pace
@@ -127,7 +128,8 @@ def _clips(
     made = bank(few, model.frontend, model.labels, recipe.seed, "train")
     spent = time.perf_counter() - begin
     items = sum(cfg.items for cfg in sizes(recipe.data)) if found.reports else 0
-    draw, objective = classify.lesson(model, made, recipe)
+    lesson = classify.lesson(model, made, recipe)
+    draw, objective, _ = with_hints(lesson, model, recipe.hint, classify.hear)
     return draw, objective, spent * items / few.items
 
 
@@ -149,7 +151,9 @@ def _folds(
     few = clips.load(replace(recipe, data=data), model)
     spent = time.perf_counter() - begin
     decoded = float(few.shelf.starts[-1]) / few.shelf.sample_rate
-    return *clips.lesson(few, model, recipe), spent * found.seconds / decoded
+    lesson = clips.lesson(few, model, recipe)
+    draw, objective, _ = with_hints(lesson, model, recipe.hint, clips.hear)
+    return draw, objective, spent * found.seconds / decoded
 
 
 def _speakers(rows: list[Recording], cfg: MixingCfg) -> list[Recording]:
