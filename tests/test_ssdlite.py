@@ -116,13 +116,13 @@ def test_the_loss_hears_every_parameter_and_falls():
     optimizer, losses = torch.optim.Adam(net.parameters(), 1e-2), []
     for _ in range(12):
         optimizer.zero_grad()
-        loss = multibox_loss(net(x), truths)
+        loss = net.loss(x, truths)
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.7 * losses[0]
     empty = Truth(torch.zeros(0, 4).double(), torch.zeros(0, dtype=torch.long))
-    assert multibox_loss(net(x), [empty, empty]) == 0
+    assert net.loss(x, [empty, empty]) == 0
 
 
 def test_gradients_reach_every_parameter():

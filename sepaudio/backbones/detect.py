@@ -66,7 +66,7 @@ def choose(boxes: Tensor, logits: Tensor, size: tuple[int, int], cfg: ChoiceCfg)
     """The boxes of one picture that are worth telling.
 
     Args:
-        boxes: [N, 4], or [N, K, 4] where every label has boxes of its own.
+        boxes: [N, 4]
         logits: [N, K + 1]; the first is that of nothing.
         size: (F, L) of the picture.
         cfg: what is worth it.
@@ -74,9 +74,8 @@ def choose(boxes: Tensor, logits: Tensor, size: tuple[int, int], cfg: ChoiceCfg)
     probabilities = logits.softmax(dim=-1)[:, 1:]
     scores, which = probabilities.topk(min(cfg.candidates, len(probabilities)), dim=0)  # [n, K]
     labels = torch.arange(scores.shape[1], device=scores.device).expand_as(scores)
-    found = boxes[which, labels] if boxes.ndim == 3 else boxes[which]
     good = scores > cfg.least
-    found, labels, scores = clipped(found[good], size), labels[good], scores[good]
+    found, labels, scores = clipped(boxes[which[good]], size), labels[good], scores[good]
     stays = suppress(found, scores, cfg.shared, labels)[: cfg.most]
     return Detections(found[stays], labels[stays], scores[stays])
 

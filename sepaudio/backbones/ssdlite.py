@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ..layers import ConvUnit, InvertedResidual
 from ..layers.anchors import anchors, ssd_shapes
 from ..layers.boxes import decode
-from .detect import SHIFTS, ChoiceCfg, Detections, Told, choose
+from .detect import SHIFTS, ChoiceCfg, Detections, Told, Truth, choose, multibox_loss
 from .network import Network, he_init
 from .table import backbone, scaled, wide
 
@@ -171,6 +171,10 @@ class SSDLite(nn.Module):
         boxes = decode(told.deltas, told.anchors, SHIFTS)
         pairs = zip(boxes, told.logits, strict=True)
         return [choose(these, logits, size, self.cfg.choice) for these, logits in pairs]
+
+    def loss(self, picture: Tensor, truths: Sequence[Truth]) -> Tensor:
+        """picture [B, C, F, L] and what is in each -> how far off, see `multibox_loss`."""
+        return multibox_loss(self(picture), truths)
 
 
 def _each(x: Tensor, n: int) -> Tensor:

@@ -65,12 +65,13 @@ def anchors(
         shapes: of the A boxes around a place, in frames and bins.
         places: of the map (F, L).
         step: bins and frames of the picture from one place to the next.
-        like: of the dtype and on the device that the boxes shall have.
+        like: of the dtype, but float32 at least, and on the device that the boxes shall have.
         centre: where in its step a place has its centre.
     """
-    half = like.new_tensor(shapes) / 2  # [A, 2]
+    dtype, device = torch.promote_types(like.dtype, torch.float32), like.device
+    half = torch.tensor(shapes, dtype=dtype, device=device) / 2  # [A, 2]
     high, long = (
-        (torch.arange(n, device=like.device, dtype=like.dtype) + centre) * s
+        (torch.arange(n, dtype=dtype, device=device) + centre) * s
         for n, s in zip(places, step, strict=True)
     )
     grid = torch.stack(torch.meshgrid(high, long, indexing="ij")[::-1], dim=-1)  # [F, L, 2]
