@@ -89,7 +89,7 @@ class LatencyTable:
     def expected(self, weights: Sequence[Tensor]) -> Tensor:
         """Weights [N] of the candidates of each place -> latency [ms], linear in them.
 
-        Source: eq. 3 and 7.
+        Source: sections 3.2 and 3.3.
         """
         parts = [w @ ms.to(w) for w, ms in zip(weights, self.ms, strict=True)]
         return self.rest + torch.stack(parts).sum()
