@@ -28,11 +28,10 @@ from sepaudio.verbs.results import fill, machine
 
 HERE = Path(__file__).parent
 RECIPE = HERE / "esresnet_separable.yaml"
-LEARN = ["optim.steps=400", "optim.lr=1e-3", "optim.valid_every=0"]
+LEARN = ["optim.steps=200", "optim.lr=1e-3", "optim.valid_every=0"]
 WAYS: tuple[dict[str, Any], ...] = (
     {"low_rank": 0.9},
-    {"bits": 6},
-    {"bits": 4},
+    {"bits": 5},
     {"prune": 0.5, "bits": 4},
     {"prune": 0.7, "bits": 4},
     {"prune": 0.8, "bits": 3},

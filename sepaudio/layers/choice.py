@@ -1,7 +1,7 @@
 """A place in a network for which a search finds the layer.
 
-Sources: Wu et al. 2018 (1812.03443), section 3.3; Jang et al. 2016 (1611.01144), eq. 2, and
-section 2.2 for hard samples.
+Sources: Wu et al. 2018 (1812.03443), section 3.3; Jang et al. 2016 (1611.01144), section
+2, with 2.2 for hard samples.
 """
 
 from __future__ import annotations

@@ -11,13 +11,13 @@ import io
 import platform
 import statistics
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, fields
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from ..files import atomic_text, look
 from ..layers import Choice, choices
 
+Key = TypeVar("Key")
 REST = "all else"  # the place of what is no choice: front-end, stem, head
 
 
@@ -88,7 +89,7 @@ class LatencyTable:
     def expected(self, weights: Sequence[Tensor]) -> Tensor:
         """Weights [N] of the candidates of each place -> latency [ms], linear in them.
 
-        Source: eq. 3 and 7.
+        Source: sections 3.2 and 3.3.
         """
         parts = [w @ ms.to(w) for w, ms in zip(weights, self.ms, strict=True)]
         return self.rest + torch.stack(parts).sum()
@@ -154,15 +155,9 @@ def measure(model: Any, waveform: Tensor, repeats: int = 50, threads: int = 1) -
                 alike[name, option] = first.setdefault(kind, (name, option))
                 if alike[name, option] == (name, option):
                     calls[name, option] = partial(layer, x)
-        times = {key: list[float]() for key in calls}
-        for turn in range(repeats + 1):
-            for key, call in calls.items():
-                seconds = _seconds(call)
-                if turn:  # the first is slower
-                    times[key].append(seconds)
-        ms = {key: 1000 * statistics.median(found) for key, found in times.items()}
+        ms = _by_turns(calls, repeats)
         with _hollow(model, given):
-            whole = [_seconds(lambda: model(waveform)) for _ in range(repeats + 1)][1:]
+            rest = _by_turns({REST: lambda: model(waveform)}, repeats)[REST]
     about: dict[str, Any] = {
         "repeats": repeats, "threads": threads, "machine": platform.machine(),
         "torch": version("torch"), "python": platform.python_version(),
@@ -170,7 +165,7 @@ def measure(model: Any, waveform: Tensor, repeats: int = 50, threads: int = 1) -
     shapes = {name: "x".join(map(str, x.shape)) for name, x in given.items()}
     rows = [
         Timed(place=REST, option="", shape="x".join(map(str, waveform.shape)),
-              ms=1000 * statistics.median(whole), **about)
+              ms=rest, **about)
     ]  # fmt: skip
     rows += [
         Timed(place=name, option=option, shape=shapes[name], ms=ms[key], **about)
@@ -180,11 +175,25 @@ def measure(model: Any, waveform: Tensor, repeats: int = 50, threads: int = 1) -
 
 
 @torch.inference_mode()
-def latency(model: Any, waveform: Tensor, repeats: int = 50, threads: int = 1) -> float:
-    """Median time of a whole forward [ms]; arguments as of `measure`."""
-    with _still(model, threads):
-        times = [_seconds(lambda: model(waveform)) for _ in range(repeats + 1)][1:]
-    return 1000 * statistics.median(times)
+def latencies(
+    models: Mapping[str, Any], waveform: Tensor, repeats: int = 50, threads: int = 1
+) -> dict[str, float]:
+    """Median times of whole forwards [ms], by turns; arguments as of `measure`."""
+    with ExitStack() as stack:
+        for model in models.values():
+            stack.enter_context(_still(model, threads))
+        return _by_turns({key: partial(net, waveform) for key, net in models.items()}, repeats)
+
+
+def _by_turns(calls: Mapping[Key, Callable[[], Any]], repeats: int) -> dict[Key, float]:
+    """Median times [ms] of calls that take turns."""
+    times = {key: list[float]() for key in calls}
+    for turn in range(repeats + 1):
+        for key, call in calls.items():
+            seconds = _seconds(call)
+            if turn:  # the first is slower
+                times[key].append(seconds)
+    return {key: 1000 * statistics.median(found) for key, found in times.items()}
 
 
 def _seconds(call: Callable[[], Any]) -> float:

@@ -1,7 +1,7 @@
 """Differentiable search for a network: weights and architecture learn in turn, by gradient.
 
-Source: Wu et al. 2018 (1812.03443): the loss is eq. 2, the weights of the candidates eq. 5 and 6,
-their latency eq. 7.
+Source: Wu et al. 2018 (1812.03443): section 3.2 for the loss, section 3.3 for weights of the
+candidates and their latency.
 
 Differs: the paper draws networks from what was learned and trains each. Here, of those that meet
 a latency, the smallest is taken among the ones that a held-out share of the clips cannot tell from
@@ -99,7 +99,7 @@ class Found:
 def priced(loss: Tensor, ms: Tensor, alpha: float = 0.2, beta: float = 0.6) -> Tensor:
     """Loss [], latency [ms] -> loss · α log(latency in µs)^β.
 
-    Source: eq. 2.
+    Source: section 3.2.
     """
     return loss * alpha * (1000 * ms).log() ** beta
 
