@@ -213,7 +213,10 @@ def test_a_class_is_drawn_in_but_not_across_what_is_fixed():
     fixed = free.copy()
     fixed[[6, 10, 22]] = True  # one frame in; at the end; before the beginning
     found = smooth.runs(smooth.drawn_in(labels, 1, 2, fixed))
-    assert found == [(0, 6, 0), (6, 11, 1), (11, 17, 0), (17, 25, 2), (25, 32, 1)]
+    assert found == [(0, 6, 0), (6, 11, 1), (11, 17, 0), (17, 23, 2), (23, 32, 1)]
+    fixed = free.copy()
+    fixed[11] = True  # behind the end: it stays; the beginning moves
+    assert smooth.runs(smooth.drawn_in(labels, 1, 2, fixed))[1] == (7, 11, 1)
     assert (smooth.drawn_in(labels, 1, 0, free) == labels).all()
     assert (smooth.drawn_in(np.ones(3, int), 1, 9, free[:3]) == 1).all()
 

@@ -278,8 +278,8 @@ def card(about: dict[str, Any], text: str) -> str:
         "mixtures of the recordings that those were trained on, whose card names them. "
         f"Fingerprint: `{about['data_fingerprint']}`.\n\n## F1 of frames\n\nIn percent; "
         f"in brackets the 95 % interval when files are drawn again. Beside it `{DEFAULT}`, which "
-        f"names one class at a time.\n\n{text}\n## Limits\n\nMusic far below speech is missed, and "
-        "some noise is taken for music.\n"
+        f"names one class at a time.\n\n{text}\n## Limits\n\nMusic far below speech is missed, "
+        "and some noise is taken for music.\n"
     )
 
 

@@ -30,12 +30,14 @@ def run(arguments: list[str]) -> int:
 
     parser = ArgumentParser(
         prog="sepaudio evaluate",
-        description="Accuracy of a classifier on the recordings of a manifest (a CSV with path, "
-        "kind, license, source, split), per window. SI-SNR of a separator or an extractor on lists "
-        "of mixtures (a CSV with mixture_id, source_1_path ...). Of audio that is there, whatever "
-        "made it: `sepaudio evaluate --references DIR --estimates DIR`, of which "
-        "`sepaudio evaluate --references --help` tells. Of labels or timelines that are there: "
-        "`sepaudio evaluate --labels REFERENCE --predictions FILE`, see `--labels --help`.",
+        description="A classifier on the recordings of a manifest (a CSV with path, kind, license, "
+        "source, split), per window and as a whole: accuracy, F1, average precision, calibration, "
+        "confusion, with --compare against another model (its name or folder). SI-SNR of a "
+        "separator or an extractor on lists of mixtures (a CSV with mixture_id, source_1_path and "
+        "so on). Of audio that is there, whatever made it: `sepaudio evaluate --references DIR "
+        "--estimates DIR`, of which `sepaudio evaluate --references --help` tells. Of labels or "
+        "timelines that are there: `sepaudio evaluate --labels REFERENCE --predictions FILE`, see "
+        "`--labels --help`.",
     )
     parser.add_argument("model", help="name of weights, or a model folder")
     parser.add_argument("manifests", nargs="+", help="CSV files: manifests, or lists of mixtures")
@@ -52,7 +54,8 @@ def run(arguments: list[str]) -> int:
         "--output",
         type=str | None,
         default=None,
-        help="JSON file to write; of mixtures a folder for one CSV a list, a summary and examples",
+        help="JSON file to write; or a folder: of a classifier for files.csv, confusion.csv, "
+        "summary.json; of mixtures for one CSV a list, a summary and examples",
     )
     of_mixtures = parser.add_argument_group("lists of mixtures")
     add_options(of_mixtures)
@@ -74,32 +77,70 @@ def run(arguments: list[str]) -> int:
     )
     of_mixtures.add_argument("--examples", type=int, default=3, help="mixtures written as audio")
     options = parser.parse_args(arguments)
-    from ..files import atomic_text
-    from ..verbs import evaluate as verb
     from ..verbs.given import place
 
     net = place(options.model, options.device, "classification", "separation", "extraction")
     if net.task != "classification":
         return _mixtures(net, options)
-    for name in ("metrics", "compare", "plot", "genders"):
+    for name in ("metrics", "genders"):
         if getattr(options, name) is not None:
             parser.error(f"--{name} is for lists of mixtures, but {options.model} classifies")
-    began = time.perf_counter()
-    scores = verb.evaluate(
-        net, options.manifests, split=options.split, seconds=options.seconds, device=options.device
-    )
+    return _classifier(net, options)
+
+
+def _classifier(net: Any, options: Any) -> int:
+    """Score a classifier on the recordings of manifests."""
+    from ..files import atomic_json, atomic_text
+    from ..verbs import evaluate as verb
+    from ..verbs import judged, report, report_labels
+    from ..verbs import scores as rows
+    from ..verbs.given import place
+
+    if options.plot is not None:
+        report.check_plot(options.plot)
+    other = options.compare and place(options.compare, options.device, "classification")
+    if other and other.labels != net.labels:
+        raise ValueError(
+            f"{options.compare} knows {', '.join(other.labels)}: expected the classes of "
+            f"{options.model}, {', '.join(net.labels)}, in this order"
+        )
+    how = {"split": options.split, "seconds": options.seconds}
+    labels, began = list(net.labels), time.perf_counter()
+    found = verb.listen(net, options.manifests, **how)
     took = time.perf_counter() - began
-    minutes = sum(score.minutes for score in scores)  # heard anew for every length of the windows
+    # heard anew for every length of the windows
+    minutes = sum(track.seconds for tracks in found.values() for track in tracks) / 60
     speed = 60 * minutes / took
-    print(verb.as_markdown(scores, list(net.labels)), end="")
+    windows = []
+    if not getattr(net, "several", False):
+        windows = [verb.summarise(tracks, labels, s) for s, tracks in found.items()]
+        print(verb.as_markdown(windows, labels))
+    length = max(found)
+    ours = verb.judge(found[length], labels)
+    summary = judged.summarise(ours)
+    print(f"Recordings as a whole, by windows of {length:g} s: ", end="")
+    print(report_labels.as_markdown(summary), end="")
+    pace = f"{minutes / took:.2f} hours of audio per minute, {speed:.0f} times real time"
     device = next(net.parameters()).device
-    print(
-        f"{minutes:.1f} min of audio in {took:.1f} s on {device}: {speed:.0f} times real time",
-        file=sys.stderr,
-    )
-    if options.output is not None:
-        told = [{**one, "times_real_time": speed} for one in verb.as_dict(scores)]
+    print(f"{minutes:.1f} min of audio in {took:.1f} s on {device}: {pace}", file=sys.stderr)
+    if other:
+        heard = verb.listen(other, options.manifests, **how)
+        theirs = verb.judge(heard[max(heard)], labels)
+        compared = judged.compare(ours, theirs)
+        summary["compared"] = {"with": options.compare, "figures": rows.as_dict(compared)}
+        name = f"{options.model} - {options.compare}"
+        print(f"\n{report.compared_as_markdown({name: compared})}", end="")
+    told = [{**one, "times_real_time": speed} for one in verb.as_dict(windows)]
+    if options.output is not None and Path(options.output).suffix == ".json":
         atomic_text(Path(options.output), json.dumps(told, indent=2) + "\n")
+    elif options.output is not None:
+        folder = Path(options.output)
+        folder.mkdir(parents=True, exist_ok=True)
+        atomic_text(folder / "files.csv", judged.to_csv(ours))
+        atomic_text(folder / "confusion.csv", judged.confusion_csv(ours))
+        atomic_json(folder / "summary.json", {**summary, "windows": told})
+    if options.plot is not None:
+        report_labels.plot(options.plot, ours)
     return 0
 
 

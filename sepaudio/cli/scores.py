@@ -20,8 +20,8 @@ def add_options(parser: Any) -> None:
         "--metrics", help=f"beside SI-SNR, with commas between: some of {','.join(FIGURES)}", **path
     )
     parser.add_argument("--sir", default="-5,-2,2,5", help="where ranges of input SIR meet [dB]")
-    parser.add_argument("--compare", help="CSV of another system, or the folder it is in", **path)
-    parser.add_argument("--plot", help="picture of improvement against input SIR", **path)
+    parser.add_argument("--compare", help="another system: CSV or its folder", **path)
+    parser.add_argument("--plot", help="picture of what was found", **path)
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
 
 

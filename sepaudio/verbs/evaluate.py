@@ -19,8 +19,11 @@ from numpy.typing import NDArray
 
 from .. import io, metrics
 from ..data import manifest
+from ..data.labelled import Clip
 from ..data.manifest import Recording
+from . import evaluate_clips, evaluate_several
 from .classify import BATCH, PAUSE_DB, SILENCE_DB, level_db, probabilities, resolve
+from .judged import Judged
 
 if TYPE_CHECKING:
     from torch import nn
@@ -103,16 +106,92 @@ def evaluate(
         change: done to each recording first, such as a codec.
 
     Raises:
-        ValueError: the manifests have no recording of one of the model's classes.
+        ValueError: the manifests have no recording of one of the model's classes, or a recording
+            may be of several, which windows alone do not tell: see `judge`.
     """
     net = resolve(model, device)
-    rows = manifest.read_all(manifests, tuple(net.labels))
+    if getattr(net, "several", False):
+        raise ValueError(
+            f"{type(net).__name__} judges every class by itself: expected one class a recording; "
+            "use `listen` and `judge`"
+        )
+    how: dict[str, Any] = {"refused_licenses": refused_licenses, "silence_db": silence_db}
+    found = listen(net, manifests, split=split, seconds=seconds, change=change, **how)
+    return [summarise(tracks, tuple(net.labels), s) for s, tracks in found.items()]
+
+
+def listen(
+    net: Any,
+    manifests: Sequence[str | Path],
+    *,
+    split: str = "test",
+    seconds: Sequence[float] | None = None,
+    refused_licenses: Sequence[str] = (),
+    silence_db: float = SILENCE_DB,
+    change: Change | None = None,
+) -> dict[float, list[Track]]:
+    """What a model says of the windows of recordings, by their length; see `evaluate`."""
+    several = bool(getattr(net, "several", False))
+    rows = manifest.read_all(manifests, tuple(net.labels), several)
     rows = [r for r in manifest.allowed(rows, refused_licenses) if split in ("all", r.split)]
     if not rows:
         raise ValueError(f"split={split!r}: no recordings in {', '.join(map(str, manifests))}")
     if seconds is None:
         seconds = (net.seconds,) if hasattr(net, "seconds") else (0.5, 1.0, 2.0)
-    return score_rows(net, rows, seconds, silence_db=silence_db, change=change)
+    return tracks(net, rows, seconds, silence_db=silence_db, change=change)
+
+
+def judge(found: Sequence[Track], labels: Sequence[str]) -> Judged:
+    """Judge recordings as a whole, by the mean probabilities of their windows.
+
+    Args:
+        found: windows of each; with several classes for a recording, as its row says.
+        labels: classes, in the order of the probabilities.
+
+    Raises:
+        ValueError: there is none.
+    """
+    names = [str(track.recording.path) for track in found]
+    chances = np.array([track.probabilities.mean(axis=0) for track in found])
+    return judge_all(names, [track.recording for track in found], chances, labels)
+
+
+def judge_all(
+    names: Sequence[str],
+    rows: Sequence[Recording],
+    chances: NDArray[np.float64],
+    labels: Sequence[str],
+    *,
+    several: bool | None = None,
+    groups: Sequence[str] | None = None,
+) -> Judged:
+    """Judge probabilities [N, K] of recordings.
+
+    Args:
+        names: of the recordings.
+        rows: of the manifest, with their classes.
+        chances: [N, K]
+        labels: K classes.
+        several: whether classes are judged each by itself; by default where a row has several.
+        groups: what is drawn again as a whole for intervals, see `Judged`.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if several or (several is None and any(len(row.kinds) > 1 for row in rows)):
+        hits = np.array([[label in row.kinds for label in labels] for row in rows])
+        return evaluate_several.judge(names, labels, hits, chances, groups)
+    there = {n: Clip(file=n, label=row.kind) for n, row in zip(names, rows, strict=True)}
+    said = {}
+    for name, row in zip(names, chances, strict=True):
+        best = int(row.argmax())
+        said[name] = Clip(
+            file=name,
+            label=labels[best],
+            probability=float(row[best]),
+            probabilities=dict(zip(labels, map(float, row), strict=True)),
+        )
+    return evaluate_clips.judge(there, said, labels, groups=groups)
 
 
 def score_rows(

@@ -20,10 +20,10 @@ import numpy as np
 
 from .. import files, hub, registry
 from ..data.folds import LEAK
-from ..data.labelled import Clip
 from ..data.manifest import Recording
 from ..training import clips, loop, recipe
-from . import evaluate_clips, evaluate_several, judged, report_labels
+from . import judged, report_labels
+from .evaluate import judge_all
 from .judged import Floats, Judged
 from .report import compared_as_markdown, table
 from .results import fill, machine
@@ -122,20 +122,8 @@ def judge(runs: Sequence[Run], which: str = "last") -> Judged:
     groups: list[str] | None = [row.source.rpartition(":")[0] or row.source for row in rows]
     if len(set(groups or ())) == 1:  # sources that do not tell recordings apart
         groups = None
-    if getattr(runs[0].model, "several", False):
-        hits = np.array([[label in row.kinds for label in labels] for row in rows])
-        return evaluate_several.judge(names, labels, hits, chances, groups)
-    reference = {
-        name: Clip(file=name, label=row.kind) for name, row in zip(names, rows, strict=True)
-    }
-    answers = {}
-    for name, said in zip(names, chances, strict=True):
-        best = int(said.argmax())
-        every = dict(zip(labels, map(float, said), strict=True))
-        answers[name] = Clip(
-            file=name, label=labels[best], probability=float(said[best]), probabilities=every
-        )
-    return evaluate_clips.judge(reference, answers, labels, groups=groups)
+    several = bool(getattr(runs[0].model, "several", False))
+    return judge_all(names, rows, chances, labels, several=several, groups=groups)
 
 
 def report(name: str, runs: Runs, out: Path, draws: int = judged.DRAWS, plot: bool = False) -> str:

@@ -135,32 +135,39 @@ def draw(path: str | Path, net: Any, seen: Seen, *, maps: bool = False) -> None:
     if maps:
         evidence = _resized(_against_mean(net, seen), bands.shape[1:], net.backbone.stride)
         most = max(float(np.abs(evidence).max()), 1e-9)
+        shades = {"cmap": "RdBu_r", "vmin": -most, "vmax": most}
+    span = (seen.start, seen.start + seconds)
     low, top = np.quantile(bands, [0.02, 1.0])
+    pale = 0.8 * (top - low) if maps else 0.0  # so that colours can be seen on the loudest
     for i, (ax, band) in enumerate(zip(axes[:n_bands], bands[::-1], strict=True)):
         own = centres[n_bands - 1 - i]
         grey = "gray_r" if maps else "magma"
         image = ax.imshow(
-            band, origin="lower", aspect="auto", cmap=grey, vmin=low, vmax=top,
-            interpolation="nearest", extent=(0, seconds, -0.5, len(band) - 0.5),
+            band, origin="lower", aspect="auto", cmap=grey, vmin=low, vmax=top + pale,
+            interpolation="nearest", extent=(*span, -0.5, len(band) - 0.5),
         )  # fmt: skip
         ends = 0, len(band) - 1
         at = np.linspace(*ends, TICKS)
         ax.set_yticks(at, [f"{k:.2g}" for k in np.interp(at, np.linspace(*ends, len(own)), own)])
         ax.set(ylabel=f"band {n_bands - i} [kHz]" if n_bands > 1 else "frequency [kHz]")
         if maps:
-            laid = ax.imshow(
-                evidence, origin="lower", aspect="auto", cmap="RdBu_r", vmin=-most, vmax=most,
-                alpha=0.5, extent=image.get_extent(),
+            ax.imshow(  # what says little hides little of the sound
+                evidence, origin="lower", aspect="auto", alpha=0.75 * np.abs(evidence) / most,
+                extent=image.get_extent(), **shades,
             )  # fmt: skip
     if maps:
-        figure.colorbar(laid, ax=list(axes[:n_bands]), label=f"speaks for {seen.label}")
-        at = (np.arange(evidence.shape[1]) + 0.5) * seconds / evidence.shape[1]
-        axes[-1].fill_between(at, evidence.mean(axis=0), color="#d55e00")
+        pyplot = doors.matplotlib()
+        key = pyplot.cm.ScalarMappable(pyplot.colors.Normalize(-most, most), shades["cmap"])
+        figure.colorbar(key, ax=list(axes[:n_bands]), label=f"speaks for {seen.label} [logit]")
+        at = seen.start + (np.arange(evidence.shape[1]) + 0.5) * seconds / evidence.shape[1]
+        mean = evidence.mean(axis=0)
+        for sign, colour in ((1, "#b2182b"), (-1, "#2166ac")):  # the ends of the map's colours
+            axes[-1].fill_between(at, np.clip(sign * mean, 0, None) * sign, color=colour)
         axes[-1].axhline(0, color="0.4", linewidth=1)
-        axes[-1].set(ylabel="mean")
+        axes[-1].set(ylabel="mean [logit]")
     else:
         figure.colorbar(image, ax=list(axes), label="level [dB]")
-    axes[-1].set(xlabel=f"time from {seen.start:g} s on [s]", xlim=(0, seconds))
+    axes[-1].set(xlabel="time [s]", xlim=span)
     name = f"{files.name(seen.file)}: {seen.label} {seen.probability:.2f}"
     axes[0].set_title(name, parse_math=False)
     with files.atomic(path) as temporary:

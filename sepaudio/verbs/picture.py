@@ -48,13 +48,16 @@ def draw(path: str | Path, timeline: Timeline, blocks: Iterable[Array], sample_r
     extent = (0, timeline.seconds, 0, sample_rate / 2000)
     level = 10 * np.log10(np.maximum(power, 1e-12))
     top = float(level.max())
-    look = {"cmap": "magma", "vmin": top - RANGE, "vmax": top, "interpolation": "nearest"}
-    above.imshow(level, origin="lower", aspect="auto", extent=extent, **look)
+    look = {"cmap": "magma", "vmin": -RANGE, "vmax": 0, "interpolation": "nearest"}
+    image = above.imshow(level - top, origin="lower", aspect="auto", extent=extent, **look)
+    figure.colorbar(
+        image, ax=[above, middle, below], label="level, the loudest at 0 [dB]", aspect=50
+    )
     above.set(ylabel="frequency [kHz]")
     above.set_title(files.name(timeline.file), parse_math=False)
     at = (np.arange(len(low)) + 0.5) * timeline.seconds / len(low)
     middle.fill_between(at, low, high, color="0.3", linewidth=0.5)
-    middle.set(ylabel="samples")
+    middle.set(ylabel="amplitude")
     _bars(below, timeline)
     _time(below, timeline.seconds)
     with files.atomic(path) as temporary:
@@ -129,3 +132,4 @@ def _bars(axes: Any, timeline: Timeline) -> None:
     axes.set_ylim(-0.6, len(labels) - 0.4)
     axes.grid(axis="x", color="0.9")
     axes.set_axisbelow(True)
+    axes.set_title("paler: less probable", fontsize="small", loc="right", pad=2)

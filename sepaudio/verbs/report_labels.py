@@ -123,7 +123,7 @@ def _reliability(axes: Any, bins: Any) -> None:
     sure, right = there[:, 1] / there[:, 0], there[:, 2] / there[:, 0]
     axes.plot([0, 1], [0, 1], color="0.6", linewidth=1, zorder=0)
     size = 400 * there[:, 0] / there[:, 0].sum() + 8
-    axes.scatter(sure, right, s=size, color=COLOURS[0], alpha=0.8)
+    axes.scatter(sure, right, s=size, color=COLOURS[0], alpha=0.8, clip_on=False, zorder=3)
     axes.set(xlabel="probability of what was said", ylabel="share that is right")
     axes.set(xlim=(0, 1.03), ylim=(-0.03, 1.03), aspect="equal")
     axes.grid(color="0.9")

@@ -89,17 +89,20 @@ def runs(labels: Sequence[int] | NDArray[np.integer]) -> list[Run]:
 def drawn_in(labels: Ints, label: int, reach: int, fixed: Flags) -> Ints:
     """Labels where the stretches of one end `reach` frames earlier and begin as much later.
 
-    At the edges of the recording nothing moves, and an end that meets a `fixed` frame stops there.
+    At the edges of the recording and beside `fixed` frames nothing moves, and an end that meets a
+    fixed frame stops there.
     A stretch that is too short for this leaves its frames to its neighbours, half to each.
     """
     out, stretches = labels.copy(), runs(labels)
     for i, (start, end, its) in enumerate(stretches):
         if its != label or not reach:
             continue
-        later = start if i == 0 else _until(fixed, start, start + reach)
+        still = i == 0 or bool(fixed[start - 1])
+        later = start if still else _until(fixed, start, start + reach)
+        still = i == len(stretches) - 1 or bool(fixed[end])
         sooner = (
             end
-            if i == len(stretches) - 1
+            if still
             else len(labels) - _until(fixed[::-1], len(labels) - end, len(labels) - end + reach)
         )
         if later >= sooner:
