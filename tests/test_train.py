@@ -103,7 +103,8 @@ def test_a_resolved_recipe_reads_as_itself(recipe, tmp_path):
 def test_every_recipe_of_the_project_reads():
     found = sorted((Path(__file__).parent.parent / "recipes").glob("*/*.yaml"))
     names = ["esresnet", "esresnet_attention", "esresnet_modern", "esresnet_separable"]
-    names += ["own_classes", "convtasnet", "mitas", "tsenet"]
+    names += ["own_classes", "finetune", "convtasnet", "mitas", "tsenet"]
+    names += ["mobilenet", "snn", "swishnet_slim", "swishnet_wide"]
     names += ["mitas_small", "tsenet_small", "tsenet_small_longer"]
     names += ["swishnet_slim", "swishnet_wide", "convtasnet", "mitas", "tsenet", "tsenet_mitas"]
     assert [path.stem for path in found] == names

@@ -19,6 +19,7 @@ from ..data.clips import ClipAugmentCfg, mixture, varied, windows
 from ..data.manifest import Recording
 from ..data.shelf import Shelf
 from . import recipe as recipes
+from .distill import DistillCfg, blended, said_by, teacher_of
 from .loop import Draw, best, run
 from .recipe import ClipRecipeCfg, OptimCfg
 from .survey import say, say_left_out
@@ -114,7 +115,9 @@ def lesson(clips: Clips, model: Any, recipe: ClipRecipeCfg) -> tuple[Draw, Any]:
     augment, optim = recipe.data.augment, recipe.optim
     return (
         batch_at(clips, len(model.labels), optim, augment, recipe.seed),
-        objective_of(optim.label_smoothing, augment),
+        objective_of(
+            optim.label_smoothing, augment, recipe.distill, teacher_of(recipe.distill, model)
+        ),
     )
 
 
@@ -176,14 +179,22 @@ def blanked(picture: Tensor, cfg: ClipAugmentCfg) -> Tensor:
     return spec.reshape(picture.shape)
 
 
-def objective_of(smoothing: float, cfg: ClipAugmentCfg) -> Callable[[Any, Any], Tensor]:
-    """Cross-entropy with shares of classes, on pictures with boxes."""
+def objective_of(
+    smoothing: float,
+    cfg: ClipAugmentCfg,
+    distill: DistillCfg | None = None,
+    teacher: Any = None,
+) -> Callable[[Any, Any], Tensor]:
+    """Cross-entropy with shares of classes, on pictures with boxes; a teacher hears no boxes."""
 
     def objective(model: Any, batch: tuple[Tensor, Tensor]) -> Tensor:
         waveform, shares = batch
         picture = blanked(model.picture(waveform), cfg)
         logits: Tensor = model.clip_logits(picture)
-        return F.cross_entropy(logits, shares, label_smoothing=smoothing)
+        hard = F.cross_entropy(logits, shares, label_smoothing=smoothing)
+        if distill is None or teacher is None:
+            return hard
+        return blended(hard, logits, said_by(teacher, waveform), distill)
 
     return objective
 

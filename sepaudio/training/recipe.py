@@ -16,8 +16,10 @@ from ..data.augment import AugmentCfg
 from ..data.clips import ClipsCfg
 from ..data.mixing import MixingCfg
 from ..data.shelf import check_on_bad
+from ..data.whole import CutCfg
 from ..frontends import BandsCfg
 from ..losses import LOSSES
+from .distill import DistillCfg
 from .optim import OptimCfg as OptimCfg
 
 
@@ -50,6 +52,9 @@ class DataCfg:
         mix: what lies under what.
         augment: what every class goes through.
         held_out: origins left out, for leave-one-source-out runs.
+        cut: with `seconds` above 0, clips of recordings as they are in the place of augmented ones,
+            prepared as SwishNet's authors do; of the above, the first three, `on_bad` and
+            `held_out` count.
     """
 
     manifests: tuple[str, ...] = ()
@@ -63,6 +68,7 @@ class DataCfg:
     mix: MixCfg = field(default_factory=MixCfg)
     augment: AugmentCfg = field(default_factory=AugmentCfg)
     held_out: tuple[str, ...] = ()
+    cut: CutCfg = field(default_factory=CutCfg)
 
     def __post_init__(self) -> None:
         check_on_bad(self.on_bad)
@@ -80,6 +86,7 @@ class RecipeCfg:
         freeze: parts that keep their weights, such as "stem" or "stem.0".
         data: see `DataCfg`.
         optim: see `OptimCfg`.
+        distill: what is learned from another classifier, see `distill.DistillCfg`.
         seed: of every draw.
         license: of the weights that come out.
     """
@@ -90,6 +97,7 @@ class RecipeCfg:
     freeze: tuple[str, ...] = ()
     data: DataCfg = field(default_factory=DataCfg)
     optim: OptimCfg = field(default_factory=OptimCfg)
+    distill: DistillCfg = field(default_factory=DistillCfg)
     seed: int = 0
     license: str = "unknown"
 
@@ -219,6 +227,7 @@ class ClipRecipeCfg:
         freeze: parts that keep their weights, such as "backbone" and "attention".
         data: see `data.clips.ClipsCfg`.
         optim: see `OptimCfg`; `lengths` and `late_frame` are not used.
+        distill: what is learned from another classifier, see `distill.DistillCfg`.
         seed: of every draw.
         license: of the weights that come out.
     """
@@ -229,6 +238,7 @@ class ClipRecipeCfg:
     freeze: tuple[str, ...] = ()
     data: ClipsCfg = field(default_factory=ClipsCfg)
     optim: OptimCfg = field(default_factory=OptimCfg)
+    distill: DistillCfg = field(default_factory=DistillCfg)
     seed: int = 0
     license: str = "unknown"
 
@@ -336,9 +346,13 @@ def _anchored(recipe: AnyRecipe, folder: Path) -> AnyRecipe:
 
 
 def to_yaml(recipe: AnyRecipe) -> str:
-    """The resolved recipe, every value written out, and which weights `init` meant."""
+    """The resolved recipe, every value written out, and which weights `init` and teacher meant."""
     text = yaml.safe_dump(_plain(asdict(recipe)), sort_keys=False)
-    return text + (f"# init: {hub.about(recipe.init)['sha256']}\n" if recipe.init else "")
+    text += f"# init: {hub.about(recipe.init)['sha256']}\n" if recipe.init else ""
+    distill = getattr(recipe, "distill", None)
+    if distill is not None and distill.on:
+        text += f"# teacher: {hub.about(distill.teacher)['sha256']}\n"
+    return text
 
 
 def _plain(value: Any) -> Any:

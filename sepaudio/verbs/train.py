@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from .. import hub
-from ..training import classify, clips, mixtures
+from ..training import classify, clips, cut, mixtures
 from ..training import recipe as recipes
 from ..training import rehearse as rehearsal
 from ..training.bank import banks
@@ -58,7 +58,19 @@ def train(
         say(*(start.lines() if start else []), *found.lines())
     found.check(cfg.data.on_bad)
     names: tuple[str, ...]
-    if isinstance(cfg, recipes.RecipeCfg):
+    if isinstance(cfg, recipes.RecipeCfg) and cfg.data.cut.seconds:
+        learned = cut.fit(model, cfg, folder, start=start, quiet=quiet)
+        trained, names = learned.model, learned.train.names
+        measured = {
+            "data_fingerprint": learned.train.fingerprint,
+            "clips": len(learned.train),
+            "best_step": learned.best_step,
+            "valid": learned.valid,
+            "left_out": len(learned.train.features.left_out),
+        }
+        about = {**describe(cfg, names, start), **measured}
+        hub.save(learned.last, folder / "last", card=_card(cfg, names, start), **about)
+    elif isinstance(cfg, recipes.RecipeCfg):
         heard = classify.fit(model, *banks(cfg, model), cfg, folder, start=start, quiet=quiet)
         trained, names = heard.model, heard.bank.names
         measured = {
@@ -135,6 +147,13 @@ def describe(
     named = {"data": _without_paths(cfg), **({"init": start.name} if start else {})}
     if isinstance(cfg, recipes.MixtureRecipeCfg):
         named["speaker"] = Path(cfg.speaker).name
+    elif cfg.distill.on:
+        teacher, digest = cfg.distill.teacher, hub.about(cfg.distill.teacher)["sha256"]
+        named["distill"] = {
+            **asdict(cfg.distill),
+            "teacher": "/".join(Path(teacher).parts[-2:]),
+            "sha256": digest,
+        }
     return {
         "architecture": cfg.architecture,
         "license": cfg.license,
