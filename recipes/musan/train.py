@@ -27,6 +27,7 @@ HERE = Path(__file__).parent
 RUNS = Path("runs/musan")
 NETWORKS = {  # name of the run: recipe, and whether it learns from the teacher
     "mobilenet": ("mobilenet", False),
+    "mobilenet_imagenet": ("mobilenet", False),  # with --init
     "swishnet_slim": ("swishnet_slim", False),
     "swishnet_wide": ("swishnet_wide", False),
     "swishnet_slim_distilled": ("swishnet_slim", True),
@@ -55,7 +56,9 @@ def settings(name: str, seconds: float) -> list[str]:
     found = [f"data.cut.seconds={seconds}", f"optim.batch={round(128 * 2 / seconds)}"]
     if distilled:
         near = min(TEMPERATURES[recipe], key=lambda s: abs(s - seconds))
-        found.append(f"distill.teacher={folder_of('mobilenet', seconds) / 'model'}")
+        teachers = [folder_of(n, seconds) / "model" for n in ("mobilenet_imagenet", "mobilenet")]
+        teacher = next((folder for folder in teachers if folder.is_dir()), teachers[-1])
+        found.append(f"distill.teacher={teacher}")
         found.append(f"distill.temperature={TEMPERATURES[recipe][near]}")
     return found
 
@@ -97,14 +100,17 @@ def main() -> None:
     parser.add_argument("manifest", type=Path)
     parser.add_argument("overrides", nargs="*", metavar="key=value")
     parser.add_argument("--seconds", nargs="+", type=float, default=[2.0, 1.0, 0.5])
-    parser.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=NETWORKS)
-    parser.add_argument("--init", default="", help="weights the teacher starts from (ImageNet's)")
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, help="all by default")
+    parser.add_argument("--init", default="", help="ImageNet's weights, for a teacher from them")
     parser.add_argument("--components", type=int, default=256, help="Gaussians a class")
     options = parser.parse_args()
     torch.set_num_threads(1)
     manifests = json.dumps([str(options.manifest.resolve())])
+    wanted = options.networks or [n for n in NETWORKS if options.init or n != "mobilenet_imagenet"]
+    if "mobilenet_imagenet" in wanted and not options.init:
+        parser.error("mobilenet_imagenet needs --init FOLDER: see README.md")
     for seconds in options.seconds:
-        for name in sorted(options.networks, key=list(NETWORKS).index):
+        for name in sorted(wanted, key=list(NETWORKS).index):
             folder = folder_of(name, seconds)
             if (folder / "model").exists():
                 print(f"{folder} is there already")
@@ -114,7 +120,7 @@ def main() -> None:
             if name == "gmm":
                 print(gaussians(overrides, options.components))
                 continue
-            init = options.init if name == "mobilenet" else ""
+            init = options.init if name == "mobilenet_imagenet" else ""
             recipe = HERE / f"{NETWORKS[name][0]}.yaml"
             print(train(recipe, overrides, init=init, output=folder, quiet=True), flush=True)
 

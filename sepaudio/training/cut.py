@@ -173,6 +173,7 @@ def fit(
         return {"loss": float(F.cross_entropy(logits, labels)), "accuracy": float(right)}
 
     draw, objective, optim = lesson(model, train, recipe)
+    model.to(memory_format=torch.channels_last)  # faster on a CPU, for pictures
     last = run(
         model,
         draw,
@@ -185,7 +186,7 @@ def fit(
         frozen=recipe.freeze,
         keep_last=True,
         quiet=quiet,
-    )
+    ).to(memory_format=torch.contiguous_format)
     top, step, figures = last, None, {}
     if valid is not None and (found := best(folder)):
         step, weights = found
