@@ -86,6 +86,7 @@ def about_run(run: str, net: Any) -> dict[str, Any]:
         "seed": config["seed"],
         "clips": config["clips"],
         "epochs": recipe.get("optim", {}).get("epochs"),
+        "batch": recipe.get("optim", {}).get("batch"),
         "best_step": config.get("best_step"),
         "valid": config["valid"]["best"]["accuracy"] if kept else config.get("valid_accuracy", 0.0),
         "teacher": (

@@ -118,7 +118,17 @@ def compared(
 
 def runs_table(runs: dict[str, dict[str, Any]]) -> str:
     """What every run is, with the place that cells lead to."""
-    head = ["run", "weights", "seed", "clips", "epochs", "best step", "valid, best", "teacher"]
+    head = [
+        "run",
+        "weights",
+        "seed",
+        "clips",
+        "epochs",
+        "batch",
+        "best step",
+        "valid, best",
+        "teacher",
+    ]
     head += ["data", "test, last step"]
     rows = []
     for run, about in runs.items():
@@ -129,6 +139,7 @@ def runs_table(runs: dict[str, dict[str, Any]]) -> str:
                 str(about["seed"]),
                 str(about["clips"]),
                 str(about.get("epochs") or ""),
+                str(about.get("batch") or ""),
                 str(about.get("best_step") or ""),
                 f"{100 * about['valid']:.2f}",
                 about.get("teacher", ""),
