@@ -97,3 +97,21 @@ def gtzan(monkeypatch):
     found = json.loads(Path("into/results.json").read_text())
     assert set(found) == {"swishnet_slim", "swishnet_wide_distilled", "mobilenet"}
     assert found["mobilenet"]["recordings"] == 12  # three quarters
+
+
+class Middle:
+    """A network that names a clip by the frame in its middle."""
+
+    def clip_logits(self, x):
+        return x[..., x.shape[-1] // 2]
+
+
+@pytest.mark.parametrize("every", [1, 5])
+def test_every_frame_is_named_by_the_clip_around_it(monkeypatch, every):
+    monkeypatch.syspath_prepend(str(ROOT / "recipes" / "musan"))
+    from segments import chances_of
+
+    x = torch.randn(3, 1234, generator=torch.Generator().manual_seed(0))
+    found = torch.from_numpy(chances_of(Middle(), x, 50, every))
+    middles = (torch.arange(1234) // every * every + every // 2).clamp(max=1233)
+    assert torch.allclose(found, x[:, middles].softmax(dim=0).T)

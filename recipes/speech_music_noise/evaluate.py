@@ -29,8 +29,16 @@ from sepaudio.verbs.results import fill
 
 HERE = Path(__file__).parent
 RUNS = Path("runs/speech_music_noise")
-NAMES = {"swishnet_wide": "speech_music_noise", "swishnet_slim": "speech_music_noise_slim"}
-ABOUT = {"swishnet_wide": "the default", "swishnet_slim": "a third of the size"}
+NAMES = {
+    "swishnet_wide": "speech_music_noise",
+    "swishnet_slim": "speech_music_noise_slim",
+    "swishnet_wide_distilled": "speech_music_noise_distilled",
+}
+ABOUT = {
+    "swishnet_wide": "the default",
+    "swishnet_slim": "a third of the size",
+    "swishnet_wide_distilled": "taught by a larger network",
+}
 SECONDS = (0.5, 1.0, 2.0)
 
 
@@ -123,7 +131,8 @@ def card(name: str, rows: list[manifest.Recording], text: str, command: str, rem
     optim = config["recipe"]["optim"]
     return (
         f"# {NAMES[name]}\n\n"
-        f"Tells speech, music and noise apart; singing counts as music. Architecture `{name}`, "
+        f"Tells speech, music and noise apart; singing counts as music. Architecture "
+        f"`{config['architecture']}`, "
         "16 kHz, causal, decides every 10 ms or once a clip.\n\n"
         f"Licence of the weights: **{config['license']}** (share-alike recordings are among the "
         "training data). The code is Apache-2.0.\n\n"
