@@ -49,9 +49,11 @@ def tones(labels=(0, 1) * 4, samples=1000):
         np.sin(0.1 * (3 + i) * time) if label else random.standard_normal(samples)
         for i, label in enumerate(labels)
     ]
-    shelf = SimpleNamespace(take=lambda i: (0.1 * made[i]).astype(np.float32), rows=[], left_out=())
+    shelf = SimpleNamespace(
+        take=lambda i: (0.1 * made[i]).astype(np.float32), rows=[], left_out=(), sample_rate=1000
+    )
     parts = {"train": list(range(len(labels))), "valid": [], "test": []}
-    return clips.Clips(shelf, np.array(labels), parts, samples)
+    return clips.Clips(shelf, np.eye(2, dtype=np.float32)[list(labels)], parts, samples)
 
 
 def small(**changes):
@@ -288,8 +290,8 @@ AUGMENT = ClipAugmentCfg(roll=0.5, gain_db=6.0, reverse=0.5)
 
 def test_one_copy_is_plain_training_and_more_are_drawn_beside_it():
     optim = replace(OPTIM, batch=3)
-    plain, shares = clips.batch_at(tones(), 2, optim, AUGMENT, 0)(5, 0, 1)
-    x, often = clips.batch_at(tones(), 2, optim, replace(AUGMENT, copies=4), 0)(5, 0, 1)
+    plain, shares = clips.batch_at(tones(), optim, AUGMENT, 0)(5, 0, 1)
+    x, often = clips.batch_at(tones(), optim, replace(AUGMENT, copies=4), 0)(5, 0, 1)
     assert x.shape == (12, 1000) and torch.equal(x[::4], plain)
     assert torch.equal(often, shares.repeat_interleave(4, dim=0))
     assert not any(torch.equal(x[i], x[i + 1]) for i in (0, 1, 4, 5))
@@ -298,7 +300,7 @@ def test_one_copy_is_plain_training_and_more_are_drawn_beside_it():
 def test_the_objective_is_that_of_the_worst_copies():
     torch.manual_seed(0)
     model = registry.create("esresnet_test", channels=1, seconds=1.0).eval()
-    batch = clips.batch_at(tones(), 2, OPTIM, replace(AUGMENT, copies=2), 0)(0, 0, 1)
+    batch = clips.batch_at(tones(), OPTIM, replace(AUGMENT, copies=2), 0)(0, 0, 1)
     logits = model(batch[0])
     each = F.cross_entropy(logits, batch[1], reduction="none")
     found = clips.objective_of(0.0, replace(AUGMENT, copies=2))(model, batch)
@@ -309,7 +311,7 @@ def test_the_objective_is_that_of_the_worst_copies():
 
 
 def test_a_recipe_asks_for_copies_and_hints(tmp_path):
-    with pytest.raises(ValueError, match="copies=0: expected 1 or more"):
+    with pytest.raises(ValueError, match="copies=0: expected 1 or more of both"):
         ClipAugmentCfg(copies=0)
     torch.manual_seed(0)
     changes = {"channels": 1, "seconds": 1.0}

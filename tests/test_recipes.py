@@ -61,6 +61,10 @@ def test_from_recordings_to_published_weights(folder):
     recipe = RECIPE / "swishnet_wide.yaml"
     out = script(folder, "leave_out.py", recipe, "manifest.csv", *tiny, "--folds", 2)
     assert out.count("fold ") == 2
+    more = ["--folds", 2, "--teacher", RECIPE / "mobilenet.yaml", "--teacher-steps", 2]
+    given = [recipe, "manifest.csv", *tiny, "distill.weight=0.5"]
+    out = script(folder, "leave_out.py", *given, *more)
+    assert out.count("fold ") == 2 and "gain over the plain network" in out
     out = script(folder, "probe.py", recipe, "manifest.csv", *tiny)
     whens = [line.split(":")[0] for line in out.splitlines()]
     assert whens == ["before", "after augmentation", "as drawn in training"]
@@ -73,6 +77,7 @@ def test_from_recordings_to_published_weights(folder):
     assert left["recordings"] == 27  # every recording was left out once
     readme = (folder / "README.md").read_text()
     assert "Leave-one-source-out" in readme.split("<!-- results -->")[1]
+    assert "Taught by spectrogram_mobilenet (2 steps; weight 0.5" in readme
     index = json.loads((folder / "weights" / "index.json").read_text())
     for name in index:
         assert hub.load(folder / "weights" / name).labels == ("noise", "music", "speech")

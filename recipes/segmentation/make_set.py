@@ -8,8 +8,10 @@ follow each other at random; the lengths of pieces are exponential with means of
 a natural silence of half a second on average. Before that, pauses 40 dB below a recording's peak
 are taken out of it (librosa's splitter, 25 ms by 10 ms); they are the natural silences.
 
-The authors also levelled the loudness within recordings, 250 ms by 250 ms. Here a piece has one
-level (RMS), -30 to -22 dB of full scale, since what ships hears recordings as they are.
+The authors also levelled the loudness within recordings, 250 ms by 250 ms: so does `--loudness
+paper`, for models that were trained on such recordings (recipes/musan); everything then lies at -26
+dB of full scale. Without it a piece has one level (RMS), -30 to -22 dB, since what ships hears
+recordings as they are. set.json says how a set was made.
 """
 
 from __future__ import annotations
@@ -18,18 +20,18 @@ import argparse
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import librosa
 import numpy as np
 
 from sepaudio import io
-from sepaudio.data import manifest
+from sepaudio.data import manifest, whole
 from sepaudio.data.timeline import Segment, Timeline, text
-from sepaudio.files import atomic_text
+from sepaudio.files import atomic_json, atomic_text
 
 RATE = 16000
 MEANS = {"noise": 5.0, "speech": 10.0, "music": 12.0}  # [s]
 SILENCE, LEAST = 0.5, 0.1  # [s]
 LEVELS = (-30.0, -22.0)  # [dB of full scale, RMS]
+EQUAL = (-26.0, -26.0)  # the same where loudness is equal within recordings
 
 
 @dataclass
@@ -40,20 +42,20 @@ class Material:
     pauses: list[np.ndarray] = field(default_factory=list)
 
 
-def gather(rows: list[manifest.Recording]) -> Material:
-    """Split recordings into sound and pauses, all at a level of one."""
+def gather(rows: list[manifest.Recording], loudness: str = "none") -> Material:
+    """Split recordings into sound and pauses, all at a level of one; see `whole.LOUDNESS`."""
     found = Material()
     for row in rows:
         x, _ = io.read(row.path, RATE)
-        parts = librosa.effects.split(x, top_db=40, frame_length=400, hop_length=160)
-        sound = np.concatenate([x[a:b] for a, b in parts])
+        if not x.any():
+            continue
+        sound, gaps = whole.parted(x, RATE)
         level = float(np.sqrt(np.mean(np.square(sound, dtype=np.float64))))
         if len(sound) < LEAST * RATE or level == 0:
             continue
-        found.sounds[row.kind].append(sound / level)
-        edges = [0, *parts.ravel(), len(x)]
-        gaps = [x[a:b] / level for a, b in zip(edges[::2], edges[1::2], strict=True)]
-        found.pauses += [gap for gap in gaps if len(gap) >= LEAST * RATE]
+        even = whole.equalised(sound / level, RATE, whole.LOUDNESS[loudness])
+        found.sounds[row.kind].append(even)
+        found.pauses += [gap / level for gap in gaps if len(gap) >= LEAST * RATE]
     for kind, sounds in found.sounds.items():
         if not sounds:
             raise ValueError(f"no recording of kind {kind!r} in this split: expected one at least")
@@ -79,7 +81,10 @@ def draw(pieces: list[np.ndarray], length: int, random: np.random.Generator) -> 
 
 
 def compose(
-    material: Material, name: str, random: np.random.Generator
+    material: Material,
+    name: str,
+    random: np.random.Generator,
+    levels: tuple[float, float] = LEVELS,
 ) -> tuple[np.ndarray, Timeline]:
     """One file and its timeline."""
     length = round(random.uniform(20, 120) * RATE)
@@ -95,7 +100,7 @@ def compose(
 
     while at < length:
         label = str(random.choice([kind for kind in MEANS if kind != label]))
-        gain = 10 ** (random.uniform(*LEVELS) / 20)
+        gain = 10 ** (random.uniform(*levels) / 20)
         x = gain * draw(material.sounds[label], draw_length(MEANS[label], random), random)
         at = put(x / max(np.abs(x).max() / 0.99, 1), label)
         if at < length and material.pauses and random.random() < 0.5:
@@ -111,16 +116,22 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--files", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--loudness", default="none", choices=whole.LOUDNESS)
     options = parser.parse_args()
     rows = manifest.read_all(options.manifests, [*MEANS])
-    material = gather([row for row in rows if row.split == options.split])
+    rows = [row for row in rows if row.split == options.split]
+    material = gather(rows, options.loudness)
+    levels = LEVELS if options.loudness == "none" else EQUAL
     options.out.mkdir(parents=True, exist_ok=True)
     random, timelines = np.random.default_rng(options.seed), []
     for number in range(options.files):
-        x, timeline = compose(material, f"{number:03}.flac", random)
+        x, timeline = compose(material, f"{number:03}.flac", random, levels)
         io.write(options.out / timeline.file, x, RATE, "PCM_16", clip=True)
         timelines.append(timeline)
     atomic_text(options.out / "labels.csv", text(timelines, "csv"))
+    about = {key: getattr(options, key) for key in ("split", "files", "seed", "loudness")}
+    about |= {"levels_db": levels, "fingerprint": manifest.fingerprint(rows)}
+    atomic_json(options.out / "set.json", about)
     print(
         f"{options.out}: {sum(t.seconds for t in timelines) / 60:.1f} min in {options.files} files"
     )

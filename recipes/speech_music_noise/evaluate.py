@@ -16,6 +16,7 @@ import platform
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,8 +29,16 @@ from sepaudio.verbs.results import fill
 
 HERE = Path(__file__).parent
 RUNS = Path("runs/speech_music_noise")
-NAMES = {"swishnet_wide": "speech_music_noise", "swishnet_slim": "speech_music_noise_slim"}
-ABOUT = {"swishnet_wide": "the default", "swishnet_slim": "a third of the size"}
+NAMES = {
+    "swishnet_wide": "speech_music_noise",
+    "swishnet_slim": "speech_music_noise_slim",
+    "swishnet_wide_distilled": "speech_music_noise_distilled",
+}
+ABOUT = {
+    "swishnet_wide": "the default",
+    "swishnet_slim": "a third of the size",
+    "swishnet_wide_distilled": "taught by a larger network",
+}
 SECONDS = (0.5, 1.0, 2.0)
 
 
@@ -57,6 +66,7 @@ TITLES = {
     "degraded": "The same through random rooms, noise, telephones and codecs",
     "elsewhere": "Collections that were never trained on",
     "left out": "Leave-one-source-out: each source judged by a network that never heard it",
+    "taught": "The same, taught by a larger network that never heard it either",
 }
 
 
@@ -71,6 +81,22 @@ def tables(scores: dict[str, list[Score]], labels: list[str], heading: str) -> s
             text += "\n" + confusion(scores[key][-1], labels)
             parts.append(text)
     return "\n".join(parts)
+
+
+def gained(about: dict[str, Any]) -> str:
+    """What a teacher brings at 2 s, on the same recordings."""
+    if "gain" not in about:
+        return ""
+    teacher, gain = about["teacher"], about["gain"]
+    parts = [
+        "{}: {:+.2f} ({:+.2f} to {:+.2f})".format(title, *gain[title])
+        for title in ("accuracy", "balanced")
+    ]
+    return (
+        f"Taught by {teacher['architecture']} ({teacher['steps']} steps; weight "
+        f"{about['distill']['weight']:g}, temperature {about['distill']['temperature']:g}) over "
+        f"plain, points at 2 s, {gain['recordings']} recordings: {', '.join(parts)}.\n\n"
+    )
 
 
 def by_origin(score: Score) -> str:
@@ -105,7 +131,8 @@ def card(name: str, rows: list[manifest.Recording], text: str, command: str, rem
     optim = config["recipe"]["optim"]
     return (
         f"# {NAMES[name]}\n\n"
-        f"Tells speech, music and noise apart; singing counts as music. Architecture `{name}`, "
+        f"Tells speech, music and noise apart; singing counts as music. Architecture "
+        f"`{config['architecture']}`, "
         "16 kHz, causal, decides every 10 ms or once a clip.\n\n"
         f"Licence of the weights: **{config['license']}** (share-alike recordings are among the "
         "training data). The code is Apache-2.0.\n\n"
@@ -149,8 +176,13 @@ def main() -> None:
         left = RUNS / f"leave_out_{name}" / "scores.json"
         if left.exists():
             scores["left out"] = [Score(**s) for s in json.loads(left.read_text())["scores"]]
+        taught = RUNS / f"leave_out_{name}_distilled" / "scores.json"
+        if taught.exists():
+            scores["taught"] = [Score(**s) for s in json.loads(taught.read_text())["scores"]]
         results[name] = {key: [asdict(s) for s in value] for key, value in scores.items()}
         text += f"### {name}\n\n{tables(scores, labels, '####')}\n"
+        if taught.exists():
+            text += gained(json.loads(taught.read_text()))
         if options.publish is not None:
             remark = " ".join(text for run, text in options.remark if run == name)
             sheet = card(name, rows, tables(scores, labels, "###"), command, remark)

@@ -1,11 +1,16 @@
 """Leave-one-source-out: every source is judged by a network that never heard it.
 
     python recipes/speech_music_noise/leave_out.py RECIPE MANIFEST.csv ... [key=value ...]
+        [--teacher RECIPE]
 
 Recordings that share a voice, a library or an author's collection are one source, whatever
 package brought them. The sources are dealt into folds; each fold is left out once, with every
 clip in which one of its sources is heard in the background, and the network is trained on the
 rest of the same bank. Writes one JSON file with the pooled and the single figures.
+
+With a teacher's recipe the network learns from that, too: one a fold, which has not heard the
+fold's sources either. What it gains over the plain network on the same recordings is told where
+that one has been through this before.
 """
 
 from __future__ import annotations
@@ -18,9 +23,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
-from sepaudio import create, registry
+from sepaudio import create, hub, metrics, registry
 from sepaudio.data import manifest
 from sepaudio.files import atomic_json
 from sepaudio.training import recipe as recipes
@@ -70,19 +76,61 @@ class Job:
     cfg: recipes.RecipeCfg
     rows: list[manifest.Recording]
     folder: Path
+    teacher: recipes.RecipeCfg | None = None
+
+    def taught(self, number: int, origins: tuple[str, ...]) -> recipes.RecipeCfg:
+        """The recipe of a fold; its teacher is found first."""
+        cfg = replace(self.cfg, data=replace(self.cfg.data, held_out=origins))
+        if self.teacher is None:
+            return cfg
+        theirs = replace(self.teacher, data=replace(self.teacher.data, held_out=origins))
+        folder = self.folder / f"teacher{number}"
+        model = self.trained(theirs, folder)
+        hub.save(model, folder / "model", card="# teacher\n", license=theirs.license)
+        return replace(cfg, distill=replace(cfg.distill, teacher=str(folder / "model")))
+
+    def trained(self, cfg: recipes.RecipeCfg, folder: Path) -> Any:
+        """A network of a recipe."""
+        torch.manual_seed(cfg.seed)
+        fresh: Any = create(cfg.architecture, **cfg.model)
+        return fit(fresh, *banks(cfg, fresh), cfg, folder, quiet=True).model
 
     def judge(self, number: int, fold: set[str]) -> dict[float, list[Track]]:
         """Train without the fold's sources, and hear them."""
         origins = tuple(sorted({r.origin for r in self.rows if source_of(r.origin) in fold}))
-        cfg = replace(self.cfg, data=replace(self.cfg.data, held_out=origins))
-        torch.manual_seed(cfg.seed)
-        fresh: Any = create(cfg.architecture, **cfg.model)
-        trained = fit(fresh, *banks(cfg, fresh), cfg, self.folder / f"fold{number}", quiet=True)
+        model = self.trained(self.taught(number, origins), self.folder / f"fold{number}")
         left = [row for row in self.rows if row.origin in origins]
-        found = tracks(trained.model, left, SECONDS)
-        one = summarise(found[2.0], tuple(trained.model.labels), 2.0)
+        found = tracks(model, left, SECONDS)
+        one = summarise(found[2.0], tuple(model.labels), 2.0)
         print(f"fold {number}: {', '.join(sorted(fold))}: {one.accuracy:.4f}", flush=True)
         return found
+
+
+def tables_of(found: list[Track], labels: tuple[str, ...]) -> dict[str, list[list[int]]]:
+    """A confusion table a recording, by its name."""
+    n, tables = len(labels), {}
+    for track in found:
+        truth = np.full(len(track.probabilities), labels.index(track.recording.kind))
+        table = metrics.confusion(truth, track.probabilities.argmax(axis=1), n)
+        tables[f"{track.recording.source} {track.recording.path.name}"] = table.tolist()
+    return tables
+
+
+def gain(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
+    """What one run gains over another one in points of accuracy, recordings drawn again."""
+    names = sorted(set(ours) & set(theirs))
+    both = np.array([[ours[name], theirs[name]] for name in names], np.float64)  # [R, 2, K, K]
+    found = {}
+    figures = {"accuracy": metrics.accuracy, "balanced": metrics.balanced_accuracy}
+    for title, figure in figures.items():
+
+        def difference(weights: Any, figure: Any = figure) -> float:
+            a, b = np.tensordot(weights, both, 1)
+            return 100 * (figure(a) - figure(b))
+
+        draws = metrics.redrawn(len(names), difference)
+        found[title] = [difference(np.ones(len(names))), *metrics.spread(draws)]
+    return {"recordings": len(names), **found}
 
 
 def main() -> None:
@@ -92,6 +140,8 @@ def main() -> None:
     parser.add_argument("arguments", nargs="+", help="manifests (CSV) and key=value")
     parser.add_argument("--folds", type=int, default=6)
     parser.add_argument("--processes", type=int, default=2, help="folds at once")
+    parser.add_argument("--teacher", type=Path, help="recipe of what is learned from")
+    parser.add_argument("--teacher-steps", type=int, help="in the place of its recipe's")
     options = parser.parse_args()
     manifests = [str(Path(a).resolve()) for a in options.arguments if "=" not in a]
     overrides = [f"data.manifests={json.dumps(manifests)}"]
@@ -100,15 +150,34 @@ def main() -> None:
     assert isinstance(cfg, recipes.RecipeCfg)  # a classifier's
     labels = registry.config(cfg.architecture, **cfg.model).labels
     rows = manifest.allowed(manifest.read_all(manifests, labels), cfg.data.refused_licenses)
-    job = Job(cfg, rows, RUNS / f"leave_out_{options.recipe.stem}")
+    plain, teacher = RUNS / f"leave_out_{options.recipe.stem}", None
     banks(cfg, create(cfg.architecture, **cfg.model))  # made once, before many read them
+    if options.teacher is not None:
+        same = [word for word in overrides if not word.startswith(("optim.", "model.", "distill."))]
+        more = [f"optim.steps={options.teacher_steps}"] if options.teacher_steps else []
+        more.append(f"data.bank={cfg.data.bank}-teacher")
+        found = recipes.read(options.teacher, [*same, *more])
+        assert isinstance(found, recipes.RecipeCfg)
+        teacher = found
+        banks(teacher, create(teacher.architecture, **teacher.model))
+    taught = plain.with_name(f"{plain.name}_distilled")
+    job = Job(cfg, rows, plain if teacher is None else taught, teacher)
     folds = folds_of(rows, options.folds)
     with ProcessPoolExecutor(options.processes, multiprocessing.get_context("spawn")) as pool:
         found = list(pool.map(job.judge, range(len(folds)), folds))
     pooled = [[track for one in found for track in one[seconds]] for seconds in SECONDS]
     scores = [asdict(summarise(t, labels, s)) for s, t in zip(SECONDS, pooled, strict=True)]
-    out = job.folder / "scores.json"
-    atomic_json(out, {"architecture": cfg.architecture, "steps": cfg.optim.steps, "scores": scores})
+    out, before = job.folder / "scores.json", plain / "scores.json"
+    tables = tables_of(pooled[-1], labels)
+    about = {"architecture": cfg.architecture, "steps": cfg.optim.steps, "scores": scores}
+    about["tables"] = tables
+    if teacher is not None:
+        about["distill"] = asdict(cfg.distill)
+        about["teacher"] = {"architecture": teacher.architecture, "steps": teacher.optim.steps}
+        if before.exists() and "tables" in (was := json.loads(before.read_text())):
+            about["gain"] = gain(tables, was["tables"])
+            print(f"gain over the plain network in points: {about['gain']}")
+    atomic_json(out, about)
     print(out)
 
 

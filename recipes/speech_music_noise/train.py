@@ -3,6 +3,7 @@
     python recipes/speech_music_noise/train.py MANIFEST.csv ... [key=value ...]
 
 Both read one bank of augmented clips, which is made first. A killed run goes on when called again.
+With distill.teacher=FOLDER they learn from a larger network, and their folders end in _distilled.
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ def main() -> None:
     manifests = [str(Path(a).resolve()) for a in options.arguments if "=" not in a]
     overrides = [f"data.manifests={json.dumps(manifests)}"]
     overrides += [a for a in options.arguments if "=" in a]
+    taught = any(a.startswith("distill.teacher=") for a in overrides)
     for name in options.recipes:
-        print(train(HERE / f"{name}.yaml", overrides, output=RUNS / name))
+        output = RUNS / (f"{name}_distilled" if taught else name)
+        print(train(HERE / f"{name}.yaml", overrides, output=output))
 
 
 if __name__ == "__main__":

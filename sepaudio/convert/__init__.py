@@ -10,6 +10,7 @@ from torch import nn
 from .asteroid import from_asteroid
 from .esresnet import from_esresnet
 from .imagenet import from_imagenet
+from .keras import from_keras
 from .torchaudio import from_torchaudio
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "from_asteroid",
     "from_esresnet",
     "from_imagenet",
+    "from_keras",
     "from_torchaudio",
 ]
 
@@ -56,5 +58,10 @@ CONVERTERS = {
         build=from_imagenet,
         what="a ResNet-50 or ResNeXt-50 of torchvision or timm as the start of a classifier (--to)",
         untrained=("attention", "head"),
+    ),
+    "keras": Source(
+        build=from_keras,
+        what="Keras' MobileNet v1 of any width as the start of spectrogram_mobilenet",
+        untrained=("head",),
     ),
 }

@@ -85,6 +85,24 @@ def banks(cfg: RecipeCfg, model: Any) -> tuple[Bank, Bank]:
     )
 
 
+def beside(mine: Bank, cfg: RecipeCfg, model: Any, other: Any) -> Bank:
+    """The clips that a model trains on in the features of another one, such as its teacher.
+
+    Raises:
+        ValueError: its frames are others.
+    """
+    if type(other.frontend) is type(model.frontend) and other.frontend.cfg == model.frontend.cfg:
+        return mine
+    data = replace(cfg.data, bank=f"{cfg.data.bank}-teacher")
+    theirs = bank(data, other.frontend, model.labels, cfg.seed, "train")
+    if theirs.features.shape[::2] != mine.features.shape[::2] or other.hop != model.hop:
+        raise ValueError(
+            f"{theirs.features.shape[-1]} frames of {other.hop} samples: expected a teacher whose "
+            f"frames are the model's, {mine.features.shape[-1]} of {model.hop}"
+        )
+    return theirs
+
+
 def sizes(cfg: DataCfg) -> tuple[DataCfg, DataCfg]:
     """The bank to train on, and the one to calibrate on, a tenth as large."""
     return cfg, replace(cfg, items=max(1, round(0.1 * cfg.items)))

@@ -17,7 +17,8 @@ from torch.nn import functional as F
 from ..layers import TimeConv
 from ..losses import with_auxiliary
 from . import recipe as recipes
-from .bank import Bank
+from .bank import Bank, beside
+from .distill import DistillCfg, blended, teacher_of
 from .hints import with_hints
 from .loop import Draw, run
 from .recipe import OptimCfg, RecipeCfg
@@ -35,14 +36,22 @@ class Trained:
     bank: Bank
 
 
-def batch_at(bank: Bank, usable: NDArray[np.int64], cfg: OptimCfg, fps: float, seed: int) -> Draw:
+def batch_at(
+    bank: Bank,
+    usable: NDArray[np.int64],
+    cfg: OptimCfg,
+    fps: float,
+    seed: int,
+    theirs: Bank | None = None,
+) -> Draw:
     """A function from the step's number to its batch: features [B, F, L], labels [B].
 
-    A label of -1 is not learned from: hardly anything sounds in that clip.
+    A label of -1 is not learned from: hardly anything sounds in that clip. The same clips in the
+    features of a teacher's bank, `theirs`, come third.
     """
     often = bank.evenly(usable)
 
-    def draw(step: int, part: int, parts: int) -> tuple[Tensor, Tensor]:
+    def draw(step: int, part: int, parts: int) -> tuple[Tensor, ...]:
         random = np.random.default_rng([seed, step])
         rows = np.sort(random.choice(usable, cfg.batch, p=often))
         frames = bank.features.shape[-1]
@@ -50,26 +59,42 @@ def batch_at(bank: Bank, usable: NDArray[np.int64], cfg: OptimCfg, fps: float, s
         if cfg.late_frame:
             length = round((length - 0.5) * random.uniform(0.5, 1.0)) + 1
         start = int(random.integers(frames - length + 1))
-        x = bank.features[rows, :, start : start + length].astype(np.float32)
+        parties = [bank] if theirs is None else [bank, theirs]
+        x, *others = (
+            one.features[rows, :, start : start + length].astype(np.float32) for one in parties
+        )
         heard = bank.active[rows, start : start + length].mean(axis=1) > 0.1
         labels = np.where(heard, bank.labels[rows], -1)
         mine = slice(part, None, parts)
-        return torch.from_numpy(x[mine]), torch.from_numpy(labels[mine])
+        return tuple(torch.from_numpy(y[mine]) for y in (x, labels, *others))
 
     return draw
 
 
-def cross_entropy(smoothing: float, weight: float = 0.3, floor: float = 0.0) -> Any:
+def cross_entropy(
+    smoothing: float,
+    weight: float = 0.3,
+    floor: float = 0.0,
+    distill: DistillCfg | None = None,
+    teacher: Any = None,
+) -> Any:
     """Cross-entropy of the decision at the last frame, and of auxiliary heads, as an objective.
 
-    The arguments are those of `losses.with_auxiliary`.
+    With a teacher, what it says of its own features of the clips counts beside the labels. `weight`
+    and `floor` are those of `losses.with_auxiliary`.
     """
 
-    def objective(model: Any, batch: tuple[Tensor, Tensor]) -> Tensor:
-        features, labels = batch
+    def objective(model: Any, batch: tuple[Tensor, ...]) -> Tensor:
+        features, labels, *theirs = batch
         taught = any(getattr(model.cfg, key, False) for key in ("auxiliary", "companions"))
         logits = model.all_logits(features) if taught else [model.clip_logits(features)]
-        return with_auxiliary(logits, labels, weight=weight, smoothing=smoothing, floor=floor)
+        hard = with_auxiliary(logits, labels, weight=weight, smoothing=smoothing, floor=floor)
+        known = labels >= 0
+        if distill is None or not theirs or not known.any():
+            return hard
+        with torch.no_grad():
+            said = teacher.to(features.device).clip_logits(theirs[0][known])
+        return blended(hard, logits[0][known], said, distill)
 
     return objective
 
@@ -82,11 +107,14 @@ def hear(model: Any, batch: tuple[Tensor, Tensor]) -> Tensor:
 
 def lesson(model: Any, bank: Bank, recipe: RecipeCfg) -> tuple[Draw, Any]:
     """What a recipe learns from a bank, batch by batch, and what it minimises."""
-    usable, optim = bank.without(recipe.data.held_out), recipe.optim
-    fps = float(model.sample_rate / model.hop)
+    usable, optim, distill = bank.without(recipe.data.held_out), recipe.optim, recipe.distill
+    fps, teacher = float(model.sample_rate / model.hop), teacher_of(distill, model)
+    theirs = None if teacher is None else beside(bank, recipe, model, teacher)
     return (
-        batch_at(bank, usable, optim, fps, recipe.seed),
-        cross_entropy(optim.label_smoothing, optim.auxiliary, optim.auxiliary_floor),
+        batch_at(bank, usable, optim, fps, recipe.seed, theirs),
+        cross_entropy(
+            optim.label_smoothing, optim.auxiliary, optim.auxiliary_floor, distill, teacher
+        ),
     )
 
 

@@ -22,6 +22,7 @@ from ..data.cutmix import cutmix
 from ..data.manifest import Recording
 from ..data.shelf import Shelf
 from . import recipe as recipes
+from .distill import DistillCfg, blended, said_by, teacher_of
 from .hints import with_hints, worst
 from .loop import Draw, best, run
 from .recipe import ClipRecipeCfg, OptimCfg
@@ -125,7 +126,13 @@ def lesson(clips: Clips, model: Any, recipe: ClipRecipeCfg) -> tuple[Draw, Any]:
     augment, optim = recipe.data.augment, recipe.optim
     return (
         batch_at(clips, optim, augment, recipe.seed),
-        objective_of(optim.label_smoothing, augment, model.several),
+        objective_of(
+            optim.label_smoothing,
+            augment,
+            model.several,
+            recipe.distill,
+            teacher_of(recipe.distill, model),
+        ),
     )
 
 
@@ -193,11 +200,15 @@ def hear(model: Any, batch: tuple[Tensor, Tensor]) -> Tensor:
 
 
 def objective_of(
-    smoothing: float, cfg: ClipAugmentCfg, several: bool = False
+    smoothing: float,
+    cfg: ClipAugmentCfg,
+    several: bool = False,
+    distill: DistillCfg | None = None,
+    teacher: Any = None,
 ) -> Callable[[Any, Any], Tensor]:
     """Cross-entropy with shares of classes, of the worst copy of each clip.
 
-    Pictures have boxes, and in some batches boxes of other pictures.
+    Pictures have boxes, and in some batches boxes of other pictures; a teacher hears none of them.
 
     With `several` classes a clip, that of each class by itself, summed; smoothing moves targets
     towards a half.
@@ -216,7 +227,10 @@ def objective_of(
             losses = each.sum(dim=1)
         else:
             losses = F.cross_entropy(logits, shares, label_smoothing=smoothing, reduction="none")
-        return worst(losses, cfg.copies)
+        hard = worst(losses, cfg.copies)
+        if distill is None or teacher is None:
+            return hard
+        return blended(hard, logits, said_by(teacher, waveform), distill)
 
     return objective
 

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 OPTIMIZERS = ("adamw", "adam", "rmsprop")
+SCHEDULES = ("cosine", "plateau", "esresnet", "restarts", "late_decay")
 HELD, RISEN = 5, 15  # epochs of ESResNet's schedule: a tenth until the one, all of it at the other
 
 
@@ -33,9 +34,11 @@ class OptimCfg:
             (the author's rule), so that the network learns to decide at any moment.
         optimizer: "adamw"; "adam", whose decay is of all weights and part of the gradient; or
             "rmsprop", as MobileNet and EfficientNet were trained with.
-        schedule: "cosine" to zero, "plateau": halved where validation stands still, or "esresnet":
-            that of its authors, see `factor`.
-        epoch_steps: that "esresnet" takes for an epoch.
+        schedule: "cosine" to zero, "plateau": halved where validation stands still, or by epochs
+            "esresnet", "restarts" (SwishNet's) or "late_decay" (its teacher's), see `factor`.
+        lr_min: lowest learning rate of "restarts".
+        epoch_steps: that schedules by epochs take for one; set by the clips where `epochs` counts.
+        epochs: in the place of `steps`, where every clip is heard once an epoch (`data.cut`).
         valid_every: steps between validations; 0 for none.
         patience: validations without a better one before the plateau schedule halves.
         stop_after: validations without a better one before the run ends; 0 for never.
@@ -63,7 +66,9 @@ class OptimCfg:
     late_frame: bool = True
     optimizer: str = "adamw"
     schedule: str = "cosine"
+    lr_min: float = 0.0
     epoch_steps: int = 0
+    epochs: int = 0
     valid_every: int = 0
     patience: int = 3
     stop_after: int = 0
@@ -93,12 +98,16 @@ class OptimCfg:
                 f"sam={self.sam} with accumulate={self.accumulate}, precision={self.precision!r}: "
                 "expected 0 or more, and whole batches in full or bf16 precision"
             )
-        if self.schedule not in ("cosine", "plateau", "esresnet"):
+        if self.schedule not in SCHEDULES:
+            raise ValueError(f"schedule={self.schedule!r}: expected one of {', '.join(SCHEDULES)}")
+        if self.schedule in SCHEDULES[2:] and self.epoch_steps < 1 and not self.epochs:
             raise ValueError(
-                f"schedule={self.schedule!r}: expected one of cosine, plateau, esresnet"
+                f"schedule={self.schedule!r} with epoch_steps=0: give steps of an epoch"
             )
-        if self.schedule == "esresnet" and self.epoch_steps < 1:
-            raise ValueError("schedule='esresnet' with epoch_steps=0: give steps of an epoch")
+        if not 0 <= self.lr_min <= self.lr or self.epochs < 0:
+            raise ValueError(
+                f"lr_min={self.lr_min}, epochs={self.epochs}: expected 0 to lr={self.lr}, 0 or more"
+            )
         if self.schedule == "plateau" and not self.valid_every:
             raise ValueError(
                 "schedule='plateau' with valid_every=0: give steps between validations"
@@ -109,10 +118,22 @@ def factor(cfg: OptimCfg, step: int) -> float:
     """The factor at a step, without what validation changes.
 
     "esresnet" counts in epochs: a tenth for five, then up in a straight line over ten, then 1.5 %
-    less from one to the next.
+    less from one to the next. "restarts" goes from all of it to `lr_min` in a cosine over 1, 2, 4,
+    8 ... epochs, each but the first epoch of a cycle a step further; cycles have an epoch more than
+    that, as the first author of SwishNet restarts one epoch late. "late_decay" stays for five
+    epochs, and then has 0.6 of it from one to the next.
 
-    Source: Guzhov et al. 2020 (2004.07301), as in the first author's code, commit 138c073.
+    Source: Guzhov et al. 2020 (2004.07301), as in the first author's code, commit 138c073;
+    Loshchilov & Hutter 2016 (1608.03983), eq. 5, and Hussain & Haque 2018 (1812.00149), as in the
+    first author's code.
     """
+    if cfg.schedule == "restarts":
+        epoch, cycle, least = step // cfg.epoch_steps, 1, cfg.lr_min / cfg.lr
+        while epoch > cycle:
+            epoch, cycle = epoch - cycle - 1, 2 * cycle
+        return least + (1 - least) * 0.5 * (1 + math.cos(math.pi * epoch / cycle))
+    if cfg.schedule == "late_decay":
+        return float(0.6 ** max(step // cfg.epoch_steps - HELD + 1, 0))
     if cfg.schedule == "esresnet":
         epoch = step // cfg.epoch_steps
         if epoch < HELD:

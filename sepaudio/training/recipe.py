@@ -16,8 +16,10 @@ from ..data.augment import AugmentCfg
 from ..data.clips import ClipsCfg
 from ..data.mixing import MixingCfg
 from ..data.shelf import check_on_bad
+from ..data.whole import CutCfg
 from ..frontends import BandsCfg
 from ..losses import LOSSES
+from .distill import DistillCfg
 from .optim import OptimCfg as OptimCfg
 
 
@@ -50,6 +52,9 @@ class DataCfg:
         mix: what lies under what.
         augment: what every class goes through.
         held_out: origins left out, for leave-one-source-out runs.
+        cut: with `seconds` above 0, clips of recordings as they are in the place of augmented ones,
+            prepared as SwishNet's authors do; of the above, the first three, `on_bad` and
+            `held_out` count.
     """
 
     manifests: tuple[str, ...] = ()
@@ -63,6 +68,7 @@ class DataCfg:
     mix: MixCfg = field(default_factory=MixCfg)
     augment: AugmentCfg = field(default_factory=AugmentCfg)
     held_out: tuple[str, ...] = ()
+    cut: CutCfg = field(default_factory=CutCfg)
 
     def __post_init__(self) -> None:
         check_on_bad(self.on_bad)
@@ -110,6 +116,7 @@ class RecipeCfg:
         data: see `DataCfg`.
         optim: see `OptimCfg`.
         hint: see `HintCfg`.
+        distill: what is learned from another classifier, see `distill.DistillCfg`.
         seed: of every draw.
         license: of the weights that come out.
     """
@@ -121,6 +128,7 @@ class RecipeCfg:
     data: DataCfg = field(default_factory=DataCfg)
     optim: OptimCfg = field(default_factory=OptimCfg)
     hint: HintCfg = field(default_factory=HintCfg)
+    distill: DistillCfg = field(default_factory=DistillCfg)
     seed: int = 0
     license: str = "unknown"
 
@@ -255,6 +263,7 @@ class ClipRecipeCfg:
         data: see `data.clips.ClipsCfg`.
         optim: see `OptimCfg`; `lengths` and `late_frame` are not used.
         hint: see `HintCfg`; the teacher hears clips without boxes.
+        distill: what is learned from another classifier, see `distill.DistillCfg`.
         seed: of every draw.
         license: of the weights that come out.
     """
@@ -266,8 +275,17 @@ class ClipRecipeCfg:
     data: ClipsCfg = field(default_factory=ClipsCfg)
     optim: OptimCfg = field(default_factory=OptimCfg)
     hint: HintCfg = field(default_factory=HintCfg)
+    distill: DistillCfg = field(default_factory=DistillCfg)
     seed: int = 0
     license: str = "unknown"
+
+    def __post_init__(self) -> None:
+        if self.distill.on and self.data.augment.cutmix:
+            raise ValueError(
+                f"distill.teacher={self.distill.teacher} and data.augment.cutmix="
+                f"{self.data.augment.cutmix}: expected one of them, since a teacher hears whole "
+                "clips; set the other to nothing"
+            )
 
 
 AnyRecipe = RecipeCfg | MixtureRecipeCfg | ClipRecipeCfg
@@ -375,10 +393,13 @@ def _anchored(recipe: AnyRecipe, folder: Path) -> AnyRecipe:
 
 
 def to_yaml(recipe: AnyRecipe) -> str:
-    """The resolved recipe, every value written out, and which weights `init` and `hint` meant."""
+    """The resolved recipe, every value written out, and which weights it names."""
     text = yaml.safe_dump(_plain(asdict(recipe)), sort_keys=False)
-    hint = "" if isinstance(recipe, MixtureRecipeCfg) else recipe.hint.teacher
-    for key, weights in (("init", recipe.init), ("hint", hint)):
+    named = {"init": recipe.init}
+    if not isinstance(recipe, MixtureRecipeCfg):
+        named["hint"] = recipe.hint.teacher
+        named["teacher"] = recipe.distill.teacher if recipe.distill.on else ""
+    for key, weights in named.items():
         text += f"# {key}: {hub.about(weights)['sha256']}\n" if weights else ""
     return text
 

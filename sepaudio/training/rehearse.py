@@ -14,12 +14,12 @@ from .. import io
 from ..data import manifest, mixing
 from ..data.manifest import Recording
 from ..data.mixing import MixingCfg
-from . import classify, clips, mixtures
+from . import classify, clips, cut, mixtures, prepared
 from .bank import CHUNK, bank, recordings, sizes
 from .draws import placed
 from .hints import with_hints
 from .loop import PACED, Draw, Objective, run
-from .recipe import AnyRecipe, ClipRecipeCfg, MixtureRecipeCfg, RecipeCfg
+from .recipe import AnyRecipe, ClipRecipeCfg, MixtureRecipeCfg, OptimCfg, RecipeCfg
 from .survey import Survey, duration, pace
 
 PER_KIND = 4  # recordings, or of a speaker
@@ -62,7 +62,10 @@ def rehearse(recipe: AnyRecipe, model: Any, found: Survey) -> Rehearsal:
         model = mixtures.with_speaker(model, recipe.speaker)
     with TemporaryDirectory() as folder:
         place = Path(folder)
-        if isinstance(recipe, RecipeCfg):
+        optim = recipe.optim
+        if isinstance(recipe, RecipeCfg) and recipe.data.cut.seconds:
+            draw, objective, optim, prepare = _cuts(recipe, model, found, place)
+        elif isinstance(recipe, RecipeCfg):
             draw, objective, prepare = _clips(recipe, model, found, place)
         elif isinstance(recipe, ClipRecipeCfg):
             draw, objective, prepare = _folds(recipe, model, found, place)
@@ -73,7 +76,7 @@ def rehearse(recipe: AnyRecipe, model: Any, found: Survey) -> Rehearsal:
             model,
             draw,
             objective,
-            replace(recipe.optim, steps=PACED, valid_every=0, schedule="cosine"),
+            replace(optim, steps=PACED, valid_every=0, schedule="cosine"),
             seed=recipe.seed,
             folder=place / "run",
             resolved="",
@@ -82,7 +85,7 @@ def rehearse(recipe: AnyRecipe, model: Any, found: Survey) -> Rehearsal:
             paced=lambda seconds, _: step.append(seconds),
             quiet=True,
         )
-    return Rehearsal(prepare, step[0], recipe.optim.steps)
+    return Rehearsal(prepare, step[0], optim.steps)
 
 
 def _mixtures(
@@ -107,6 +110,28 @@ def _mixtures(
     return draw, objective, spent * found.seconds / decoded
 
 
+def _cuts(
+    recipe: RecipeCfg, model: Any, found: Survey, place: Path
+) -> tuple[Draw, Objective, OptimCfg, float]:
+    """What is learned from clips of a few recordings, in which steps, and as above."""
+    rows = prepared.rows_of(recipe.data, model.labels, "train")
+    some: list[Recording] = []
+    for label in model.labels:
+        some += _readable([row for row in rows if row.kind == label])[:PER_KIND]
+    manifest.write(place / "few.csv", some)
+    data = replace(
+        recipe.data, manifests=(str(place / "few.csv"),), bank=str(place / "bank"), on_bad="skip"
+    )
+    begin = time.perf_counter()
+    few = prepared.cuts(data, model, "train")
+    spent = time.perf_counter() - begin
+    draw, objective, optim = cut.lesson(model, few, replace(recipe, data=data))
+    every = max(sum(map(_seconds, rows)) / sum(map(_seconds, some)), 1.0)
+    steps = cut.steps_of(recipe.optim, round(len(few) * every)).steps
+    prepare = spent * found.seconds / sum(map(_seconds, some))
+    return draw, objective, replace(optim, steps=steps), prepare
+
+
 def _clips(
     recipe: RecipeCfg, model: Any, found: Survey, place: Path
 ) -> tuple[Draw, Objective, float]:
@@ -128,7 +153,7 @@ def _clips(
     made = bank(few, model.frontend, model.labels, recipe.seed, "train")
     spent = time.perf_counter() - begin
     items = sum(cfg.items for cfg in sizes(recipe.data)) if found.reports else 0
-    lesson = classify.lesson(model, made, recipe)
+    lesson = classify.lesson(model, made, replace(recipe, data=few))
     draw, objective, _ = with_hints(lesson, model, recipe.hint, classify.hear)
     return draw, objective, spent * items / few.items
 

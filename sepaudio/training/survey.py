@@ -16,7 +16,7 @@ import torch
 from ..data import folds, manifest, mixing, shelf
 from ..data.manifest import Recording
 from ..data.validate import Report, validate
-from . import bank
+from . import bank, prepared
 from .recipe import AnyRecipe, ClipRecipeCfg, MixtureRecipeCfg, RecipeCfg
 
 SPLITS = ("train", "valid")
@@ -87,7 +87,9 @@ def survey(recipe: AnyRecipe, model: Any, folder: Path) -> Survey:
         model: what it trains.
         folder: of the run.
     """
-    if isinstance(recipe, RecipeCfg):
+    if isinstance(recipe, RecipeCfg) and recipe.data.cut.seconds:
+        rows, ready, what = _of_cuts(recipe, model)
+    elif isinstance(recipe, RecipeCfg):
         rows, ready, what = _of_clips(recipe, model)
     elif isinstance(recipe, ClipRecipeCfg):
         rows, ready, what = _of_folds(recipe, model)
@@ -112,7 +114,7 @@ def survey(recipe: AnyRecipe, model: Any, folder: Path) -> Survey:
     where = Path(recipe.data.bank if isinstance(recipe, RecipeCfg) else recipe.data.shelf)
     made = seconds * model.sample_rate * 2
     if isinstance(recipe, RecipeCfg):
-        made = 0.0 if set(ready) == set(rows) else _clips(recipe, model)
+        made = 0.0 if set(ready) == set(rows) else _clips(recipe, model, seconds)
     run = (what, where, made / 1e9), ("checkpoints", folder, _checkpoints(recipe, model) / 1e9)
     return Survey(reports, seconds, run)
 
@@ -145,6 +147,20 @@ def _of_clips(recipe: RecipeCfg, model: Any) -> tuple[dict[str, list[Recording]]
     return rows, ready, "features of clips"
 
 
+def _of_cuts(recipe: RecipeCfg, model: Any) -> tuple[dict[str, list[Recording]], list[str], str]:
+    """The same of clips that are cut from whole recordings."""
+    data, rows, ready = recipe.data, dict[str, list[Recording]](), []
+    for split in SPLITS:
+        here, keys = prepared.rows_of(data, model.labels, split), []
+        for row in here:
+            rows.setdefault(key := f"{split} {row.kind}", []).append(row)
+            keys.append(key)
+        if here and _whole(here):
+            made_of, folder = prepared.place(data, model.frontend, here, split)
+            ready += keys if prepared.holds(folder, made_of, data.on_bad) else []
+    return rows, ready, "features of recordings"
+
+
 def _of_folds(
     recipe: ClipRecipeCfg, model: Any
 ) -> tuple[dict[str, list[Recording]], list[str], str]:
@@ -162,9 +178,13 @@ def _whole(rows: Sequence[Recording]) -> bool:
     return all(row.path.is_file() for row in rows)
 
 
-def _clips(recipe: RecipeCfg, model: Any) -> float:
-    """Bytes of the features of all clips."""
+def _clips(recipe: RecipeCfg, model: Any, seconds: float) -> float:
+    """Bytes of the features of all clips, or of so many seconds of recordings."""
     cfg = recipe.data
+    if cfg.cut.seconds:
+        second = torch.zeros(1, int(model.sample_rate))
+        with torch.inference_mode():
+            return float(4 * seconds * model.frontend(second).numel())
     silence = torch.zeros(1, round(cfg.item_seconds * model.sample_rate))
     with torch.inference_mode():
         one = model.frontend(silence)[0]

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from .. import hub
-from ..training import classify, clips, mixtures
+from ..training import classify, clips, cut, mixtures
 from ..training import recipe as recipes
 from ..training import rehearse as rehearsal
 from ..training.bank import banks
@@ -64,7 +64,19 @@ def train(
         say(*(start.lines() if start else []), *found.lines())
     found.check(cfg.data.on_bad)
     names: tuple[str, ...]
-    if isinstance(cfg, recipes.RecipeCfg):
+    if isinstance(cfg, recipes.RecipeCfg) and cfg.data.cut.seconds:
+        learned = cut.fit(model, cfg, folder, start=start, quiet=quiet)
+        trained, names = learned.model, learned.train.names
+        measured = {
+            "data_fingerprint": learned.train.fingerprint,
+            "clips": len(learned.train),
+            "best_step": learned.best_step,
+            "valid": learned.valid,
+            "left_out": len(learned.train.features.left_out),
+        }
+        about = {**describe(cfg, names, start), **measured}
+        hub.save(learned.last, folder / "last", card=_card(cfg, names, start), **about)
+    elif isinstance(cfg, recipes.RecipeCfg):
         heard = classify.fit(model, *banks(cfg, model), cfg, folder, start=start, quiet=quiet)
         trained, names = heard.model, heard.bank.names
         measured = {
@@ -143,6 +155,10 @@ def describe(
         named["speaker"] = Path(cfg.speaker).name
     else:
         named["hint"] = asdict(cfg.hint) | {"teacher": Path(cfg.hint.teacher).name}
+        teacher = cfg.distill.teacher
+        digest = {"sha256": hub.about(teacher)["sha256"]} if cfg.distill.on else {}
+        short = {"teacher": "/".join(Path(teacher).parts[-2:])}
+        named["distill"] = asdict(cfg.distill) | short | digest
     return {
         "architecture": cfg.architecture,
         "license": cfg.license,
