@@ -92,7 +92,7 @@ def learn(net, batches, rate):
 def test_ssdlite_finds_sounds_in_pictures_it_never_saw():
     torch.manual_seed(0)
     net = detector("ssdlite_mobilenet_v3_small", 1, 0.25, n_classes=2)
-    learn(net, (heard(8, seed) for seed in range(250)), 5e-3)
+    learn(net, (heard(8, seed) for seed in range(180)), 5e-3)
     assert found_share(net, *heard(50, seed=10**6)) > 0.75
 
 
