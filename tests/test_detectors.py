@@ -6,6 +6,7 @@ import torch
 
 from sepaudio.backbones import detector, detector_names
 from sepaudio.backbones.detect import Truth
+from sepaudio.layers import overlap
 
 NARROW = 0.125
 TRUTHS = [
@@ -50,3 +51,55 @@ def test_a_picture_too_small_is_refused_by_its_trunk(name):
     net.taps.trunk.minimum_size = (40, 1)
     with pytest.raises(ValueError, match="picture has 32 bins and 64 frames: expected at least 40"):
         net(torch.zeros(1, 1, 32, 64))
+
+
+def heard(n, seed):
+    """Noise in which long low tones (0) and short broad clicks (1) are, one of each a picture."""
+    generator = torch.Generator().manual_seed(seed)
+    x, truths = torch.randn(n, 1, 64, 128, generator=generator), []
+    for picture in x:
+        a, b, c, d, e, f = torch.rand(6, generator=generator).tolist()
+        tone = (60 * a, 60 * a + 40 + 25 * b, 4 + 16 * c, 4 + 16 * c + 10)
+        click = (4 + 100 * d, 4 + 100 * d + 12, 14 * e, 14 * e + 36 + 12 * f)
+        boxes = torch.tensor([tone, click]).round()
+        for start, end, low, high in boxes.int().tolist():
+            picture[0, low:high, start:end] += 3.0
+        truths.append(Truth(boxes, torch.tensor([0, 1])))
+    return x, truths
+
+
+def found_share(net, x, truths):
+    """Share of true boxes whose best found box of their label shares half of them and more."""
+    hits = 0
+    for found, truth in zip(net.eval().detect(x), truths, strict=True):
+        for box, label in zip(truth.boxes, truth.labels, strict=True):
+            first = found.boxes[found.labels == label][:1]
+            hits += bool(len(first)) and bool(overlap(box[None], first) >= 0.5)
+    return hits / (2 * len(truths))
+
+
+def learn(net, batches, rate):
+    """One step for each batch of pictures and what is in them."""
+    optimizer = torch.optim.Adam(net.parameters(), rate)
+    for x, truths in batches:
+        optimizer.zero_grad()
+        net.train().loss(x, truths).backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
+        optimizer.step()
+
+
+@pytest.mark.slow
+def test_ssdlite_finds_sounds_in_pictures_it_never_saw():
+    torch.manual_seed(0)
+    net = detector("ssdlite_mobilenet_v3_small", 1, 0.25, n_classes=2)
+    learn(net, (heard(8, seed) for seed in range(180)), 5e-3)
+    assert found_share(net, *heard(50, seed=10**6)) > 0.75
+
+
+@pytest.mark.slow
+def test_thundernet_learns_pictures_by_heart():
+    torch.manual_seed(0)
+    shapes = {"sizes": (16.0, 32.0, 64.0), "ratios": (0.2, 0.5, 1.0, 2.0, 4.0)}
+    net, pictures = detector("thundernet_snet49", 1, 0.25, n_classes=2, **shapes), heard(4, seed=0)
+    learn(net, [pictures] * 80, 3e-3)
+    assert found_share(net, *pictures) >= 0.75
