@@ -222,6 +222,9 @@ def test_a_packed_folder_is_loaded_as_any(tmp_path):
     a, b = hub.load(plain).state_dict(), hub.load(small).state_dict()
     assert all(torch.equal(a[key], b[key]) for key in a) and list(a) == list(b)
     assert hub.about(small)["license"] == "CC0-1.0"
+    file = (small / "model.safetensors").read_bytes()
+    head = 8 + int.from_bytes(file[:8], "little")
+    assert len(file) == head + len(packed.pack(model.state_dict()))
     other = registry.create("swishnet_slim")
     hub.save_packed(other, tmp_path / "other", card="", factors={})
     (tmp_path / "other" / "model.safetensors").replace(small / "model.safetensors")

@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import replace
+from pathlib import Path
 
 import laws
 import pytest
@@ -302,3 +303,11 @@ def test_a_found_network_is_a_recipe(tmp_path):
     assert model(torch.zeros(1, 400)).shape == (1, 2)
     (tmp_path / "again.yaml").write_text(recipes.to_yaml(recipes.read(tmp_path / "found.yaml")))
     assert recipes.model_cfg(recipes.read(tmp_path / "again.yaml")) == cfg
+
+
+def test_recipes_of_found_networks_read():
+    for path in (Path(__file__).parent.parent / "recipes").glob("*/found/*.yaml"):
+        recipe = recipes.read(path)
+        with torch.device("meta"):
+            model = registry.create(recipe.architecture, **recipe.model)
+        assert isinstance(model.cfg.backbone, InvertedCfg) and len(model.backbone.stages) == 4

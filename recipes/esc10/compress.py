@@ -6,7 +6,8 @@
 Without --low-rank, --prune and --bits all of WAYS are gone; with them that one way. After each step
 the model learns on by `esresnet_separable.yaml`, with fewer steps at a smaller rate (LEARN);
 `key=value` changes it. The fold that judges must be one that the model never heard: 5 for `esc10`.
-Packed models go to runs/esc10_compress/WAY/model, the table into compress.md.
+Packed models go to runs/esc10_compress/WAY/model, their figures beside it, from where they are
+taken when the same is asked again; the table goes into compress.md.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from sepaudio import hub, metrics
+from sepaudio.files import atomic_json
 from sepaudio.training import clips, recipe
 from sepaudio.training.compress import weights
 from sepaudio.verbs.compress import compress
@@ -34,7 +36,6 @@ WAYS: tuple[dict[str, Any], ...] = (
     {"bits": 5},
     {"prune": 0.5, "bits": 4},
     {"prune": 0.7, "bits": 4},
-    {"prune": 0.8, "bits": 3},
 )
 
 
@@ -53,7 +54,7 @@ def told(way: dict[str, Any]) -> str:
     return ", ".join(words[key].format(value) for key, value in way.items())
 
 
-def judged(folder: str | Path, cfg: Any) -> tuple[float, str]:
+def judged(folder: str | Path, cfg: Any) -> str:
     """Accuracy on the fold that was left out, and its interval over clips, in percent."""
     model: Any = hub.load(folder)
     loaded = clips.load(cfg, model)
@@ -67,7 +68,7 @@ def judged(folder: str | Path, cfg: Any) -> tuple[float, str]:
         tables[source] = tables.get(source, 0) + one
     low, high = metrics.bootstrap(np.stack(list(tables.values())), metrics.accuracy)
     right = metrics.accuracy(sum(tables.values()))
-    return right, f"{100 * right:.1f} ({100 * low:.1f} to {100 * high:.1f})"
+    return f"{100 * right:.1f} ({100 * low:.1f} to {100 * high:.1f})"
 
 
 def main() -> None:
@@ -90,20 +91,29 @@ def main() -> None:
     manifests = f"data.manifests={json.dumps([str(options.manifest.resolve())])}"
     changes = [manifests, f"data.fold={options.fold}", *LEARN, *changes]
     cfg = recipe.read(RECIPE, changes)
-    names = hub.weights()
-    whole = hub.SHIPPED / options.model if options.model in names else Path(options.model)
-    lines = [f"| as it is | {size(whole) / 1000:.1f} | 1.0 | {judged(options.model, cfg)[1]} |"]
-    made = Path()
-    for way in (own,) if own else WAYS:
-        name = "_".join(f"{key}_{value:g}" for key, value in way.items())
-        made = compress(
-            RECIPE, options.model, changes, **way, output=options.runs / name, quiet=True
-        )
-        times = size(whole) / size(made)
+    whole = options.model
+    whole = str(hub.SHIPPED / whole) if whole in hub.weights() else whole
+    lines = []
+    for way in ({}, own) if own else ({}, *WAYS):
+        name = "_".join(f"{key}_{value:g}" for key, value in way.items()) or "whole"
+        folder = options.runs / name
+        asked = {"model": options.model, **way, "changes": changes}
+        known = folder / "figures.json"
+        if known.exists() and json.loads(known.read_text())["asked"] == asked:
+            figures = json.loads(known.read_text())
+        else:
+            made = whole
+            if way:
+                made = compress(RECIPE, options.model, changes, **way, output=folder, quiet=True)
+            folder.mkdir(parents=True, exist_ok=True)
+            figures = {"asked": asked, "bytes": size(Path(made)), "accuracy": judged(made, cfg)}
+            atomic_json(known, figures)
+        times = size(Path(whole)) / figures["bytes"]
         lines.append(
-            f"| {told(way)} | {size(made) / 1000:.1f} | {times:.1f} | {judged(made, cfg)[1]} |"
+            f"| {told(way) or 'as it is'} | {figures['bytes'] / 1000:.1f} | {times:.1f} | "
+            f"{figures['accuracy']} |"
         )
-    model: Any = hub.load(made)
+    model: Any = hub.load(options.model)
     own_size = sum(weight.numel() for _, weight in weights(model))
     text = "\n".join(
         [
