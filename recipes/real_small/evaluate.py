@@ -27,14 +27,20 @@ from sepaudio.verbs.scores import Row, compare, summarise
 
 HERE = Path(__file__).parent
 RUNS = Path("runs/real_small")
-MODELS = ("tsenet_small_longer", "tsenet_small", "mitas_small", "mitas_small_unshared")
+MODELS = (
+    *("tsenet_small_alike", "tsenet_small_longer", "tsenet_small"),
+    *("mitas_small", "mitas_small_unshared"),
+)
 LISTS = ("two_speakers", "noise", "music", "absent")
 PRESENCE = ("with_speaker", "without_speaker")
 PAIR = "Shared weights against unshared ones"
 SILENT = -40.0  # [dB] beside the mixture
-FIRST = {"tsenet_small_longer": "tsenet_small"}  # the recipe that a longer run goes on from
+BEFORE = {  # recipes that a run goes on from
+    "tsenet_small_longer": ("tsenet_small",),
+    "tsenet_small_alike": ("tsenet_small", "tsenet_small_longer"),
+}
 SHIPPED = {  # name of the weights, for `sepaudio list`, what they do
-    "tsenet_small_longer": (
+    "tsenet_small_alike": (
         "one_speaker",
         "who is enrolled, out of a mixture",
         "Pulls the voice of one speaker out of a mixture, given a recording of that speaker.",
@@ -115,17 +121,17 @@ def card(name: str, text: str) -> str:
     mixing, optim = config["recipe"]["data"]["mixing"], config["recipe"]["optim"]
     sources = "\n".join(f"- {origin}" for origin in config["trained_on"])
     versions = ", ".join(f"{k} {v}" for k, v in config["versions"].items())
-    runs = " ".join(dict.fromkeys((FIRST.get(name, name), name)))
+    runs = (*BEFORE.get(name, ()), name)
     start = f" after those of {config['init']['name']}" if "init" in config else ""
     return (
         f"# {shipped}\n\n{about} Architecture `{config['architecture']}`, changed as "
-        f"`recipes/real_small/{FIRST.get(name, name)}.yaml` says, "
+        f"`recipes/real_small/{runs[0]}.yaml` says, "
         f"{config['sample_rate']} Hz, not causal: it hears the recording whole, "
         "or 30 seconds at once.\n\n"
         f"Licence of the weights: **{config['license']}** (share-alike recordings are among the "
         "training data). The code is Apache-2.0.\n\n"
         "## Training\n\n"
-        f"`python recipes/real_small/train.py MANIFEST.csv ... --recipes {runs}`, seed "
+        f"`python recipes/real_small/train.py MANIFEST.csv ... --recipes {' '.join(runs)}`, seed "
         f"{config['seed']}, {optim['steps']} steps{start} of {optim['batch']} mixtures of "
         f"{mixing['seconds']:g} s, each drawn anew, on one thread of a CPU. Versions: {versions}. "
         f"Fingerprint of the recordings: `{config['data_fingerprint']}`. No recording with a "
