@@ -42,7 +42,7 @@ def written(
         found = frames.get(f"{name} {paper.SECONDS[0] if name in FRAMEWISE else seconds:g}")
         if found is None:
             return ""
-        return link(found["run"], " / ".join(f"{x:.2f}" for x in trio(found["median"])))
+        return link(found["run"], "{:.2f} / {:.2f} / {:.0f}".format(*trio(found["median"])))
 
     some = next(iter(clips.values()))
     text = (

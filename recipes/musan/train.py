@@ -40,7 +40,6 @@ TEMPERATURES = {  # by clip length [s], chosen on the authors' validation set
     "swishnet_slim": {2.0: 4.0, 1.0: 2.0, 0.5: 1.0},
     "swishnet_wide": {2.0: 10.0, 1.0: 10.0, 0.5: 8.0},
 }
-FRAMES = 100_000  # most for a mixture of Gaussians
 
 
 def folder_of(name: str, seconds: float) -> Path:
@@ -63,8 +62,8 @@ def settings(name: str, seconds: float) -> list[str]:
     return found
 
 
-def gaussians(overrides: list[str], components: int) -> Path:
-    """Find a mixture of Gaussians a class; levels of both splits choose the temperature alone."""
+def gaussians(overrides: list[str], components: int, frames: int) -> Path:
+    """Find a mixture of Gaussians a class, at last from the splits train and valid together."""
     folder = folder_of("gmm", 0) / "model"
     recipe: Any = recipes.read(HERE / "snn.yaml", overrides)
     cfg = registry.config("gmm", components=components)
@@ -80,13 +79,14 @@ def gaussians(overrides: list[str], components: int) -> Path:
             for i in range(len(found))
         ]
     print(f"gmm: {len(given)} clips", flush=True)
-    fitted = fit_classical(cfg, given, ClassicalRecipe(frames=FRAMES, seed=recipe.seed))
+    fitted = fit_classical(cfg, given, ClassicalRecipe(frames=frames, seed=recipe.seed))
     about = {
         "architecture": "gmm",
         "license": recipe.license,
         "seed": recipe.seed,
         "data_fingerprint": prints[0],
         "clips": len(given),
+        "frames": frames,
         "valid_accuracy": fitted.valid_accuracy,
         "seconds": round(time.perf_counter() - began, 1),
     }
@@ -103,6 +103,7 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, help="all by default")
     parser.add_argument("--init", default="", help="ImageNet's weights, for a teacher from them")
     parser.add_argument("--components", type=int, default=256, help="Gaussians a class")
+    parser.add_argument("--frames", type=int, default=100_000, help="most for a mixture of them")
     options = parser.parse_args()
     torch.set_num_threads(1)
     manifests = json.dumps([str(options.manifest.resolve())])
@@ -118,7 +119,7 @@ def main() -> None:
             overrides = [f"data.manifests={manifests}", *settings(name, seconds)]
             overrides += options.overrides
             if name == "gmm":
-                print(gaussians(overrides, options.components))
+                print(gaussians(overrides, options.components, options.frames))
                 continue
             init = options.init if name == "mobilenet_imagenet" else ""
             recipe = HERE / f"{NETWORKS[name][0]}.yaml"

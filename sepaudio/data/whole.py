@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .augment import Array
+from .denoise import log_mmse
 
 FRAME, HOP = 0.025, 0.01  # [s] of the splitter
 STEP = 0.01  # [s] between windows of loudness
@@ -33,6 +34,7 @@ class CutCfg:
         silence_db: what lies so far below a recording's peak is silence [dB].
         loudness: windows in which it is made equal: a key of LOUDNESS, "paper" for 250 ms,
             "author" for the 200 ms of the first author's code, "none" for leaving it.
+        denoise: take steady noise out first, see `denoise.log_mmse`.
         standardize: measure mean and deviation of every feature first, and make them 0 and 1; the
             authors do not, but networks that normalise themselves need it.
     """
@@ -41,6 +43,7 @@ class CutCfg:
     overlap: float = 0.5
     silence_db: float = 40.0
     loudness: str = "paper"
+    denoise: bool = False
     standardize: bool = False
 
     def __post_init__(self) -> None:
@@ -121,6 +124,8 @@ def prepared(x: Array, sample_rate: int, cfg: CutCfg) -> Array:
         ValueError: all of it is digital silence.
         ImportError: librosa is not installed.
     """
+    if cfg.denoise and np.any(x):
+        x = log_mmse(x, sample_rate)
     sound, _ = parted(x, sample_rate, cfg.silence_db)
     return equalised(sound, sample_rate, LOUDNESS[cfg.loudness])
 

@@ -125,6 +125,7 @@ def place(
         "kind": type(frontend).__name__,
         "silence_db": cfg.cut.silence_db,
         "loudness": cfg.cut.loudness,
+        **({"denoise": True} if cfg.cut.denoise else {}),
     }
     digest = hashlib.sha256(json.dumps(how, sort_keys=True).encode()).hexdigest()[:12]
     what = {"fingerprint": manifest.fingerprint(rows), "cuts": cuts}
