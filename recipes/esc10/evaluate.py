@@ -140,6 +140,8 @@ def tables(name: str, runs: list[Run], found: dict[str, Any]) -> str:
         "| --- |" + " ---: |" * (len(folds) + 2),
     ]  # fmt: skip
     for which, title in (("last", "last step"), ("best", "best step, chosen on that fold")):
+        if which == "best" and None in found["best"]["steps"]:
+            continue  # not judged before the last step
         one = found[which]
         low, high = one["interval"]
         cells = [f"{100 * value:.1f}" for value in one["folds"]] + [percent(one["folds"])]
