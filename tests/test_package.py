@@ -46,7 +46,7 @@ def test_sdist_builds_what_the_wheel_is(built):
 def test_every_set_of_weights_loads_and_says_what_it_is():
     index = hub.weights()
     classifiers = {"speech_music_noise", "speech_music_noise_slim"}
-    assert set(index) == {*classifiers, "esc10", "one_speaker", "two_speakers"}
+    assert set(index) == {*classifiers, "esc10", "one_speaker", "speech_over_music", "two_speakers"}
     for name, about in index.items():
         model, config = hub.load(name), hub.read_config(hub.SHIPPED / name)
         assert about["architecture"] in registry.names()
@@ -57,6 +57,8 @@ def test_every_set_of_weights_loads_and_says_what_it_is():
         card = (hub.SHIPPED / name / "README.md").read_text()
         figures = ("2 s", "heard as") if name in classifiers else ("two_speakers | all ", "dB")
         figures = ("last step", "heard as", "fold 5") if name == "esc10" else figures
+        if name == "speech_over_music":
+            figures = ("each by itself", "one class at a time", "alone")
         for word in ("Licence of the weights", "Fingerprint", "seed", *figures):
             assert word in card, word
 

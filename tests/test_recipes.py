@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from sepaudio import hub, io
-from sepaudio.data import timeline
+from sepaudio.data import manifest, timeline
 
 ROOT = Path(__file__).parent.parent
 RECIPE = ROOT / "recipes" / "speech_music_noise"
@@ -99,6 +99,33 @@ def test_from_recordings_to_a_table_of_segmentations(folder, tmp_path):
     found = json.loads((tmp_path / "results.json").read_text())
     assert set(found) == {"speech_music_noise", "speech_music_noise_slim"}
     assert (tmp_path / "README.md").read_text().count("`segment` as it ships") == 2
+
+
+@pytest.mark.skipif(find_spec("librosa") is None, reason="needs librosa")
+def test_from_recordings_to_classes_judged_by_themselves(folder, tmp_path):
+    for split in manifest.SPLITS:
+        script(
+            folder,
+            "../segmentation/overlap.py",
+            "make",
+            "manifest.csv",
+            "--split",
+            split,
+            "--files",
+            1,
+        )
+    script(folder, "../segmentation/overlap.py", "train", "--steps", 3)
+    shutil.copy(ROOT / "recipes" / "segmentation" / "README.md", tmp_path / "README.md")
+    (tmp_path / "weights").mkdir()
+    more = ["--publish", tmp_path / "weights", "--into", tmp_path]
+    script(folder, "../segmentation/overlap.py", "evaluate", *more)
+    found = json.loads((tmp_path / "overlap.json").read_text())
+    assert set(found) == {"lowered", "one class at a time", "each by itself"}
+    assert set(found["each by itself"]["everything"]) == {"music", "speech"}
+    text = (tmp_path / "README.md").read_text()
+    assert "| everything |" in text and "`segment` as it ships" in text
+    net = hub.load(tmp_path / "weights" / "speech_over_music")
+    assert net.several and net.labels == ("music", "speech")
 
 
 def test_from_speakers_to_scores(tmp_path):

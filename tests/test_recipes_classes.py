@@ -49,7 +49,7 @@ def follow(monkeypatch, name, *more):
         added = options.get(Path(words[1]).name, [])
         if "--init" in words:  # what it starts from says what the model is
             added = [word for word in added if not word.startswith(("model.", "optim.steps"))]
-            words = [word.replace("steps=300", "steps=2") for word in words]
+            words = [word.replace("steps=100", "steps=2") for word in words]
         call(monkeypatch, *words, *added)
     text = Path("README.md").read_text()
     return text.split("<!-- results -->")[1]

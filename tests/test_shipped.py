@@ -14,6 +14,22 @@ SAMPLES = Path(__file__).parents[1] / "samples"
 RATE = 8000
 
 
+def test_speech_over_music_is_both(tmp_path, capsys):
+    voice, rate = io.read(SAMPLES / "speech.flac", channel=0)
+    cello, _ = io.read(SAMPLES / "music_cello.flac", sample_rate=rate, channel=0)
+    n = min(len(voice), len(cello))
+    level = np.sqrt(np.mean(voice[:n] ** 2) / np.mean(cello[:n] ** 2))
+    mixture = voice[:n] + 0.3 * level * cello[:n]
+    x = np.concatenate([cello[: 4 * rate] * 0.3 * level, mixture, cello[: 4 * rate] * 0.3 * level])
+    one = sepaudio.segment(x, rate, model="speech_over_music")
+    heard = {
+        name: sum(s.end - s.start for s in one.segments if s.label == name)
+        for name in ("speech", "music")
+    }
+    assert heard["music"] > 0.7 * len(x) / rate
+    assert 0.4 * n / rate < heard["speech"] < 1.4 * n / rate
+
+
 def read(name):
     x, rate = io.read(SAMPLES / name, channel=0)
     return io.resample(x, rate, RATE)
