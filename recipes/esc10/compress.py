@@ -36,6 +36,7 @@ WAYS: tuple[dict[str, Any], ...] = (
     {"bits": 5},
     {"prune": 0.5, "bits": 4},
     {"prune": 0.7, "bits": 4},
+    {"prune": 0.8, "bits": 3},
 )
 
 
