@@ -75,7 +75,7 @@ def test_a_network_is_searched_for_trained_and_compressed(folder):
 
 @pytest.mark.slow
 def test_a_tagger_is_compressed(folder):
-    hand = folder / "runs" / "esc10_search" / "esresnet_separable" / "seed1" / "model"
+    hand = folder / "runs" / "esc10_search" / "esresnet_small" / "seed1" / "model"
     told = script(folder, "compress.py", "--model", str(hand), "--fold", "1", "--bits", "4", *TINY)
     assert "| 4 bits |" in told and told.strip() in (folder / "compress.md").read_text()
     assert hub.read_config(folder / "runs" / "esc10_compress" / "bits_4" / "model")["format"] == 2
