@@ -246,14 +246,14 @@ def test_presence_is_calibrated_by_mixtures_that_lack_the_speaker(folder, tmp_pa
     batch = batch_at(half, 48, 1)(0, 0, 1)
     here = batch["target"] >= 0
     assert 12 < here.sum() < 36
-    fit_presence(model, half, 48, 16)
+    fit_presence(model, [half], 48, 16)
     embedding = model.speaker(batch["enrollment"], batch["enrollment_lengths"])
     found = model.presence(batch["mixture"], model(batch["mixture"], embedding), embedding)
     assert abs(found.mean() - here.float().mean()) < 0.05  # as the mean of a fit must be
     model.hints = lambda mixture, *_: 2.0 * here[: len(mixture), None].repeat(1, 4)
     one = half.item
     half.item = lambda seed, epoch, index: one(1, 0, index)
-    fit_presence(model, half, 48, 48)
+    fit_presence(model, [half, half], 48, 48)
     told = torch.sigmoid(model.evidence(model.hints(batch["mixture"]))[:, 0])
     assert told[here].min() > 0.9
     assert told[~here].max() < 0.1

@@ -6,6 +6,7 @@ enrolled speaker is there at all.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -39,11 +40,12 @@ def fit_rest(model: Any, valid: Source, cfg: MixtureRecipeCfg) -> None:
         fit_level(model, valid, data.valid_items, batch)
     presence = getattr(model.cfg, "presence", 0.0)
     if presence and not held("evidence", cfg.freeze):
-        mixing = replace(data.mixing, seconds=presence, **HALF)
         manifests = data.manifests[: data.presence_manifests or None]
-        mixer = load(mixing, manifests, "valid", data.shelf, data.on_bad)
-        (half,) = placed([mixer], data.mix_on)
-        fit_presence(model, half, 16 * data.valid_items, batch)
+        of_two = replace(data.mixing, seconds=presence, **HALF)
+        alone = replace(data.mixing, seconds=presence, absent=0.0, n_src=(1, 1))
+        kinds = [of_two, *([alone] if alone.noise or alone.music else [])]
+        made = [load(kind, manifests, "valid", data.shelf, data.on_bad) for kind in kinds]
+        fit_presence(model, placed(made, data.mix_on), 16 * data.valid_items, batch)
 
 
 def fit_level(model: Any, mixer: Source, items: int, batch: int) -> float:
@@ -68,29 +70,20 @@ def fit_level(model: Any, mixer: Source, items: int, batch: int) -> float:
     return gain
 
 
-def fit_presence(model: Any, mixer: Source, items: int, batch: int) -> None:
+def fit_presence(model: Any, mixers: Sequence[Source], items: int, batch: int) -> None:
     """Calibrate an extractor's presence: logistic regression on mixtures half of which lack him.
 
     Then the cfg's `least_presence`: the most that silences on average no more than `COST` dB of
-    what is heard of those who are there.
+    what is heard of those who are there, of whatever kind the mixtures are.
 
     Args:
         model: an extractor whose cfg has `presence`.
-        mixer: draws mixtures of that length.
-        items: how many of them.
+        mixers: draw mixtures of that length; the first those that it is calibrated on, the others
+            more of which silence must not cost too much.
+        items: how many of each.
         batch: how many at once.
     """
-    hints, here, heard = [], [], []
-    for made in batches(mixer, 1, items, batch, model):
-        with torch.inference_mode():
-            embedding = model.speaker(made["enrollment"], made["enrollment_lengths"])
-            estimate = model(made["mixture"], embedding)
-            hints.append(model.hints(made["mixture"], estimate, embedding).double().cpu())
-        there = made["target"] >= 0
-        here.append(there.double().cpu())
-        target = made["sources"][there, made["target"][there]]
-        heard.append(-neg_si_snr(estimate[there], target).double().cpu())
-    x, y = torch.cat(hints).clone(), torch.cat(here)
+    x, y, heard = listen(model, mixers[0], items, batch)
     mean, deviation = x.mean(0), x.std(0).clamp_min(1e-6)
     head = torch.zeros(x.shape[1] + 1, dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS([head], max_iter=200, line_search_fn="strong_wolfe")
@@ -108,8 +101,38 @@ def fit_presence(model: Any, mixer: Source, items: int, batch: int) -> None:
         weight = head[:-1] / deviation
         model.evidence.weight.copy_(weight[None])
         model.evidence.bias.copy_((head[-1] - weight @ mean)[None])
-        told = ((x - mean) / deviation @ head[:-1] + head[-1]).sigmoid()
-    model.cfg = replace(model.cfg, least_presence=affordable(told[y > 0], torch.cat(heard)))
+    kinds = [(x, y, heard), *(listen(model, mixer, items, batch) for mixer in mixers[1:])]
+    least = min(affordable(_told(model, x[y > 0]), heard) for x, y, heard in kinds)
+    model.cfg = replace(model.cfg, least_presence=least)
+
+
+def listen(model: Any, mixer: Source, items: int, batch: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Hints [N, 4] of mixtures, whether the speaker is there [N], and SI-SNR of those who are [M].
+
+    Args:
+        model: an extractor whose cfg has `presence`.
+        mixer: draws the mixtures.
+        items: how many (N).
+        batch: how many at once.
+    """
+    hints, here, heard = [], [], []
+    for made in batches(mixer, 1, items, batch, model):
+        there = made["target"] >= 0
+        with torch.inference_mode():
+            embedding = model.speaker(made["enrollment"], made["enrollment_lengths"])
+            estimate = model(made["mixture"], embedding)
+            hints.append(model.hints(made["mixture"], estimate, embedding).double().cpu())
+            target = made["sources"][there, made["target"][there]]
+            heard.append(-neg_si_snr(estimate[there], target).double().cpu())
+        here.append(there.double().cpu())
+    return torch.cat(hints).clone(), torch.cat(here), torch.cat(heard).clone()
+
+
+@torch.no_grad()
+def _told(model: Any, hints: Tensor) -> Tensor:
+    """hints [N, 4] -> probability of presence [N]."""
+    logits: Tensor = model.evidence(hints.to(model.evidence.weight))
+    return logits[:, 0].sigmoid().cpu()
 
 
 def affordable(told: Tensor, heard: Tensor, cost: float = COST) -> float:
