@@ -72,4 +72,5 @@ def test_from_clips_to_a_picture_for_choosing(folder, monkeypatch, capsys):
         assert one["seconds"]["cpu"]["1"] > 0 and one["macs"] > 0
     text = (folder / "README.md").read_text()
     assert "| `lenet5`* | plain |" in text and "| `mobilenet_v1` | separable |" in text
+    assert "Not trained here: `alexnet`, " in text
     assert (folder / "backbones.png").read_bytes().startswith(b"\x89PNG")

@@ -118,7 +118,13 @@ def table(found: dict[str, Any], about: str) -> str:
             *speed,
         ]
         lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n\n\\* hears the picture at half its size.\n"
+    left = ", ".join(f"`{name}`" for name in NAMES if name not in found)
+    return (
+        "\n".join(lines)
+        + "\n\n\\* hears the picture at half its size."
+        + (f" Not trained here: {left}." if left else "")
+        + "\n"
+    )
 
 
 def family(name: str) -> str:
@@ -153,6 +159,9 @@ def plot(found: dict[str, Any], path: Path) -> None:
                 color=COLOURS[kind],
             )  # fmt: skip
         ax.set(xlabel=what, ylabel="accuracy on fold 1 [%]", xscale="log")
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.xaxis.set_minor_formatter("{x:g}")
+        ax.tick_params(axis="x", which="both", labelsize=7)
         ax.grid(color="0.9")
         ax.set_axisbelow(True)
     for ax in axes[:, 2]:
@@ -188,7 +197,7 @@ def main() -> None:
     if not names:
         raise SystemExit(f"no trained network in {options.runs}: run train.py first")
     found = {name: known(options.runs / name, options.repeats) for name in names}
-    about = machine(torch.nn.Linear(1, 1)).removesuffix(".") + ", one thread)."
+    about = machine(torch.nn.Linear(1, 1)).removesuffix(").") + ", one thread)."
     files.atomic_json(options.into / "results.json", found)
     text = table(found, about)
     plot(found, options.into / "backbones.png")
