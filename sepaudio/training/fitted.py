@@ -44,7 +44,7 @@ def fit_rest(model: Any, valid: Source, cfg: MixtureRecipeCfg) -> None:
     if presence and not held("evidence", cfg.freeze):
         manifests = data.manifests[: data.presence_manifests or None]
         of_two = replace(data.mixing, seconds=presence, **HALF)
-        alone = replace(data.mixing, seconds=presence, absent=0.0, n_src=(1, 1))
+        alone = replace(of_two, n_src=(1, 1), noise=data.mixing.noise, music=data.mixing.music)
         kinds = [of_two, *([alone] if alone.noise or alone.music else [])]
         made = [load(kind, manifests, "valid", data.shelf, data.on_bad) for kind in kinds]
         fit_presence(model, placed(made, data.mix_on), 16 * data.valid_items, batch)
@@ -80,12 +80,12 @@ def fit_presence(model: Any, mixers: Sequence[Source], items: int, batch: int) -
 
     Args:
         model: an extractor whose cfg has `presence`.
-        mixers: draw mixtures of that length; the first those that it is calibrated on, the others
-            more of which silence must not cost too much.
+        mixers: draw mixtures of that length, of one kind each.
         items: how many of each.
         batch: how many at once.
     """
-    x, y, heard = listen(model, mixers[0], items, batch)
+    kinds = [listen(model, mixer, items, batch) for mixer in mixers]
+    x, y = torch.cat([x for x, _, _ in kinds]), torch.cat([y for _, y, _ in kinds])
     mean, deviation = x.mean(0), x.std(0).clamp_min(1e-6)
     head = torch.zeros(x.shape[1] + 1, dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS([head], max_iter=200, line_search_fn="strong_wolfe")
@@ -103,7 +103,6 @@ def fit_presence(model: Any, mixers: Sequence[Source], items: int, batch: int) -
         weight = head[:-1] / deviation
         model.evidence.weight.copy_(weight[None])
         model.evidence.bias.copy_((head[-1] - weight @ mean)[None])
-    kinds = [(x, y, heard), *(listen(model, mixer, items, batch) for mixer in mixers[1:])]
     least = min(affordable(_told(model, x[y > 0]), heard) for x, y, heard in kinds)
     model.cfg = replace(model.cfg, least_presence=least)
 
