@@ -3,7 +3,7 @@
 import importlib
 
 import pytest
-from ported import drawn, pooled, ported, same
+from ports import drawn, pooled, ported, same
 from torch import nn
 
 from sepaudio import doors

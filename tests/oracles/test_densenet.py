@@ -1,7 +1,7 @@
 """DenseNet against timm, weights carried over tensor by tensor."""
 
 import pytest
-from ported import drawn, ported, same
+from ports import drawn, ported, same
 
 from sepaudio import doors
 from sepaudio.backbones import backbone

@@ -5,7 +5,7 @@ import importlib
 import laws
 import pytest
 import torch
-from ported import drawn
+from ports import drawn
 
 from sepaudio.backbones import backbone
 from sepaudio.convert.ordered import in_order
