@@ -12,7 +12,7 @@ from pathlib import Path
 SPLIT = "split"  # the run of a set without folds
 
 
-def train(about: str, here: Path, arguments: Sequence[str] | None = None) -> None:
+def train(about: str, here: Path, arguments: Sequence[str] | None = None, recipe: str = "") -> None:
     """Train the recipes (YAML) in the folder `here`, a run for every fold that is left out.
 
     A recipe that names no labels gets the classes of the manifests. Runs go to
@@ -22,6 +22,7 @@ def train(about: str, here: Path, arguments: Sequence[str] | None = None) -> Non
         about: text of --help.
         here: folder of the recipes.
         arguments: of the command line.
+        recipe: trained unless --recipes says others; "" for the first by name.
 
     Raises:
         ValueError: the manifests or the recipe are wrong.
@@ -31,7 +32,7 @@ def train(about: str, here: Path, arguments: Sequence[str] | None = None) -> Non
     overrides = [word for word in words if re.match(r"[\w.]+=", word)]  # wherever they stand
     parser = _parser(about)
     parser.add_argument("manifests", type=Path, nargs="+")
-    parser.add_argument("--recipes", nargs="+", default=recipes[:1], choices=recipes)
+    parser.add_argument("--recipes", nargs="+", default=[recipe or recipes[0]], choices=recipes)
     parser.add_argument("--folds", nargs="+", type=int, help="left out in turn; all by default")
     parser.add_argument("--runs", type=Path, default=Path("runs") / here.name)
     parser.add_argument("--init", default="", help="weights to start from, for other labels, too")

@@ -35,7 +35,7 @@ from .norm import (
 )
 from .partial import CrossStage
 from .poly import PolyUnit
-from .pool import POOLS, mask_time, pool_time
+from .pool import POOLS, mask_time, pool_time, vote_time
 from .pyramid import PreActBottleneck, PyramidConv
 from .recurrent import RecurrentConv
 from .regularise import DropPath, LayerScale, drop_rates
@@ -192,4 +192,5 @@ __all__ = [
     "suppress",
     "tensorflow_pad",
     "timing",
+    "vote_time",
 ]

@@ -45,6 +45,18 @@ POOLS: dict[str, Callable[[Tensor, Tensor | None], Tensor]] = {
 }
 
 
+def vote_time(scores: Tensor, counted: Tensor) -> Tensor:
+    """Scores of frames [B, K, L], which of them count [B, L] -> log shares of the votes [B, K].
+
+    Every frame votes for its best class; half a vote each is added, so that no share is zero.
+    """
+    k, n = scores.shape[1], counted.sum(dim=-1, keepdim=True)
+    numbers = torch.arange(k, device=scores.device)[:, None]
+    votes = ((numbers == scores.argmax(dim=1)[:, None]) & counted[:, None]).sum(dim=-1)
+    shares: Tensor = (votes + 0.5).to(scores.dtype) / (n + 0.5 * k)
+    return shares.log()
+
+
 def pool_time(x: Tensor, kind: str = "mean", lengths: Tensor | None = None) -> Tensor:
     """x [B, ..., L] -> [B, ...], over the frames before lengths[b].
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from ..frontends import DeltaMFCC, MelCfg, mel_cfg
 from ..frontends.mel import full_precision
-from ..layers import GMM, FixedNorm, fisher_size, fisher_vector
+from ..layers import GMM, FixedNorm, fisher_size, fisher_vector, vote_time
 from ..registry import register
 
 METHODS = {
@@ -165,11 +165,8 @@ class Classical(nn.Module):
                 return vectors
             each = [mixture.log_likelihood(x) for mixture in self.mixtures]  # type: ignore[operator]
             heard = torch.stack(each, dim=1)  # [B, K, L]
-            n = counted.sum(dim=-1, keepdim=True)
             if self.cfg.method == "likelihood":
+                n = counted.sum(dim=-1, keepdim=True)
                 mean: Tensor = heard.masked_fill(~counted[:, None], 0).sum(dim=-1) / n
                 return mean
-            numbers = torch.arange(len(each), device=x.device)[:, None]
-            votes = ((numbers == heard.argmax(dim=1)[:, None]) & counted[:, None]).sum(dim=-1)
-            shares: Tensor = (votes + 0.5).to(x.dtype) / (n + 0.5 * len(each))
-            return shares.log()
+            return vote_time(heard, counted)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ..frontends import DeltaMFCC, MelCfg, mel_cfg
-from ..layers import FixedNorm
+from ..layers import FixedNorm, mask_time, pool_time, vote_time
 from ..registry import register
 
 POOLS = {
@@ -105,14 +105,8 @@ class SNN(nn.Module):
     def clip_logits(self, features: Tensor, frames: Tensor | None = None) -> Tensor:
         """What the front-end gives [B, F, L], frames [B] -> logits [B, K]."""
         logits = self.frame_logits(features)
-        n = torch.full((len(logits),), logits.shape[-1], device=logits.device)
-        n = (n if frames is None else frames)[:, None]
-        there = (torch.arange(logits.shape[-1], device=n.device) < n)[:, None]  # [B, 1, L]
         if self.cfg.pool == "mean":
-            chances = logits.softmax(dim=1).masked_fill(~there, 0).sum(dim=-1) / n
+            chances = pool_time(logits.softmax(dim=1), "mean", frames)
             return chances.clamp_min(torch.finfo(chances.dtype).tiny).log()
-        k = logits.shape[1]
-        numbers = torch.arange(k, device=n.device)[:, None]
-        votes = ((numbers == logits.argmax(dim=1)[:, None]) & there).sum(dim=-1)
-        shares: Tensor = (votes + 0.5).to(logits.dtype) / (n + 0.5 * k)
-        return shares.log()
+        counted = torch.ones_like(logits[:, 0], dtype=torch.bool)
+        return vote_time(logits, mask_time(counted, frames, False))
