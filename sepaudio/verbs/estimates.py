@@ -84,7 +84,9 @@ def write(
 ) -> Iterator[Estimated]:
     """Separate files; a file that fails is a result whose `error` says why.
 
-    Of several files as many are separated at once as there are cores; each is in memory as a whole.
+    Of several files as many are separated at once as there are cores, each by one thread, so that
+    the estimates are the same whatever `workers`; a file alone has all of torch's threads. Each is
+    in memory as a whole.
     A file that is being separated when the results are not wanted any more is still written whole.
 
     Args:
@@ -119,8 +121,8 @@ def write(
         )
 
     jobs = list(zip(inputs, targets, strict=True))
-    at_once = min(how_many(workers), len(jobs))
-    if at_once > 1:
-        yield from spread(jobs, work, at_once)
+    at_once = how_many(workers)
+    if len(jobs) > 1:
+        yield from spread(jobs, work, min(at_once, len(jobs)))
     else:  # by the caller, with all of torch's threads
         yield from (work(job, lambda: None) for job in jobs)
