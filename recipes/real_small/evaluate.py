@@ -20,7 +20,7 @@ import numpy as np
 
 from sepaudio import hub, load, metrics
 from sepaudio.data import manifest
-from sepaudio.files import atomic_json
+from sepaudio.files import atomic_json, atomic_text
 from sepaudio.verbs.report import as_markdown, compared_as_markdown, plot
 from sepaudio.verbs.results import described, fill, machine, score_lists
 from sepaudio.verbs.scores import Row, compare, summarise
@@ -161,9 +161,13 @@ def main() -> None:
     parser.add_argument("--metrics", default="", help="beside SI-SNR, with commas between")
     parser.add_argument("--genders", type=Path, help="CSV with speaker and gender")
     parser.add_argument("--plot", action="store_true", help="draw improvement against input SIR")
-    parser.add_argument("--readme", type=Path, default=HERE / "README.md")
+    parser.add_argument(
+        "--readme", type=Path, default=HERE / "README.md", help="gets the tables; made if need be"
+    )
     parser.add_argument("--publish", type=Path, help="folder of shipped weights")
     options = parser.parse_args()
+    if not options.readme.exists():
+        atomic_text(options.readme, "# Results\n\n<!-- results -->\n\n<!-- end results -->\n")
     parts, figures = sections(options.readme), {}
     rows: dict[str, Mapping[str, list[Row]]] = {}
     for name in options.models:

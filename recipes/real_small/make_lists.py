@@ -3,7 +3,8 @@
 Two more lists, five times as long, tell how well an extractor knows whether the enrolled speaker is
 there: a hundred mixtures are too few to tell a calibration error of 5 % from none.
 
-    python recipes/real_small/make_lists.py MANIFEST.csv [--mixtures 100] [--seed 1] [--rate 8000]
+    python recipes/real_small/make_lists.py MANIFEST.csv [--mixtures 100] [--seconds 4] [--seed 1]
+        [--rate 8000]
 
 Speakers of the test split alone, so that none was heard in training. The target and its enrollment
 are of different files where a speaker has several, else of different parts of one file. SIR from
@@ -23,7 +24,7 @@ from sepaudio import io
 from sepaudio.data import manifest, mixtures
 from sepaudio.data.mixtures import Mixture, Part
 
-SECONDS, ENROLLMENT, LEVEL = 4.0, 6.0, 0.05  # [s], [s], RMS of the target
+ENROLLMENT, LEVEL = 6.0, 0.05  # longest [s], RMS of the target
 KINDS = {  # of each list: what is in it, least and largest SIR or SNR [dB], times --mixtures
     "two_speakers": ("two_speakers", -5.0, 5.0, 1),
     "noise": ("noise", 0.0, 10.0, 1),
@@ -59,10 +60,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("manifest", type=Path)
     parser.add_argument("--mixtures", type=int, default=100)
+    parser.add_argument("--seconds", type=float, default=4.0, help="length of a mixture")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rate", type=int, default=8000)
     parser.add_argument("--out", type=Path, default=Path("runs/real_small/lists"))
     options = parser.parse_args()
+    lasting = options.seconds
     rows = [row for row in manifest.read(options.manifest) if row.split == "test"]
     kinds = {k: [r for r in rows if r.kind == k] for k in ("speech", "noise", "music")}
     seconds = lengths([row for here in kinds.values() for row in here])
@@ -71,19 +74,20 @@ def main() -> None:
         if row.speaker and not row.speaker.startswith("unlabelled"):
             speakers[row.speaker].append(row)
     long = {
-        name: [row for row in here if seconds[row.path] >= SECONDS]
+        name: [row for row in here if seconds[row.path] >= lasting]
         for name, here in speakers.items()
     }
     long = {name: here for name, here in long.items() if here}
     targets = sorted(
         name
         for name, here in long.items()
-        if len(speakers[name]) > 1 or seconds[here[0].path] >= SECONDS + 3
+        if len(speakers[name]) > 1 or seconds[here[0].path] >= lasting + 3
     )
     if not targets or len(long) < 3:
         parser.error(
-            f"{options.manifest}: {len(targets)} test speakers with a recording of {SECONDS:g} s "
-            f"and something to enroll with, of {len(long)}: expected 3 or more"
+            f"{options.manifest}: {len(targets)} test speakers with a recording of {lasting:g} s "
+            f"and something to enroll with, of {len(long)}: expected 3 or more; give the test split "
+            "more speakers (speaker_folders.py --shares 0.6 0.2 0.2) or pass shorter --seconds"
         )
     options.out.mkdir(parents=True, exist_ok=True)
     for order, (name_of_list, (kind, low, high, times)) in enumerate(KINDS.items()):
@@ -95,7 +99,7 @@ def main() -> None:
             name = targets[int(random.integers(len(targets)))]
             row = long[name][int(random.integers(len(long[name])))]
             others = [r for r in speakers[name] if r.path != row.path]
-            room = seconds[row.path] - SECONDS
+            room = seconds[row.path] - lasting
             if others:
                 start = float(random.uniform(0, room))
                 own = others[int(random.integers(len(others)))]
@@ -103,23 +107,23 @@ def main() -> None:
             else:  # the enrollment is what comes before
                 start = room
                 enrolled = part(row, 0.0, min(ENROLLMENT, room), LEVEL)
-            target = part(row, start, SECONDS, LEVEL)
+            target = part(row, start, lasting, LEVEL)
             under = LEVEL * 10 ** (-float(random.uniform(low, high)) / 20)
             pool = [n for n in sorted(long) if n != name]
             noise, sources = None, [target]
             if kind == "absent":  # somebody else speaks in the place of the enrolled speaker
                 pool.remove(someone := pool[int(random.integers(len(pool)))])
                 instead = long[someone][int(random.integers(len(long[someone])))]
-                begin = float(random.uniform(0, seconds[instead.path] - SECONDS))
-                sources = [part(instead, begin, SECONDS, LEVEL)]
+                begin = float(random.uniform(0, seconds[instead.path] - lasting))
+                sources = [part(instead, begin, lasting, LEVEL)]
             if kind in ("two_speakers", "absent"):
                 other = long[pool[int(random.integers(len(pool)))]]
                 which = other[int(random.integers(len(other)))]
-                begin = float(random.uniform(0, seconds[which.path] - SECONDS))
-                sources.append(part(which, begin, SECONDS, under))
+                begin = float(random.uniform(0, seconds[which.path] - lasting))
+                sources.append(part(which, begin, lasting, under))
             else:
                 which = kinds[kind][int(random.integers(len(kinds[kind])))]
-                span = min(SECONDS, seconds[which.path])
+                span = min(lasting, seconds[which.path])
                 begin = float(random.uniform(0, seconds[which.path] - span))
                 noise = part(which, begin, span, under)
             made.append(

@@ -24,6 +24,8 @@ from .start import held
 # What silence may cost those who are there [dB]: half of the 0.2 that are bearable, since voices
 # that it never heard are judged worse than those that the threshold was chosen by.
 COST = 0.1
+# And how many of them may fall silent: of a network that has learned little silence costs nothing.
+MISSES = 0.05
 # What presence is calibrated on: two voices, which as those of one recording share a microphone.
 HALF: dict[str, Any] = {
     "absent": 0.5,
@@ -76,7 +78,7 @@ def fit_presence(model: Any, mixers: Sequence[Source], items: int, batch: int) -
     """Calibrate an extractor's presence: logistic regression on mixtures half of which lack him.
 
     Then the cfg's `least_presence`: the most that silences on average no more than `COST` dB of
-    what is heard of those who are there, of whatever kind the mixtures are.
+    what is heard of those who are there, and `MISSES` of them, of whatever kind the mixtures are.
 
     Args:
         model: an extractor whose cfg has `presence`.
@@ -136,8 +138,8 @@ def _told(model: Any, hints: Tensor) -> Tensor:
     return logits[:, 0].sigmoid().cpu()
 
 
-def affordable(told: Tensor, heard: Tensor, cost: float = COST) -> float:
-    """The largest probability, in hundredths, below which silence costs no more than `cost`.
+def affordable(told: Tensor, heard: Tensor, cost: float = COST, misses: float = MISSES) -> float:
+    """The largest probability, in hundredths, below which silence costs no more than is bearable.
 
     Silence has an SI-SNR of 0 dB, so that what it costs is the SI-SNR of what it replaces.
 
@@ -145,10 +147,15 @@ def affordable(told: Tensor, heard: Tensor, cost: float = COST) -> float:
         told: [N] probability of presence where the speaker is there.
         heard: [N] SI-SNR of the estimates [dB].
         cost: on the mean over all of them [dB].
+        misses: share of them that fall silent.
     """
-    steps = [step / 100 for step in range(100)]
-    costs = [float((heard * (told < step)).sum()) / len(told) for step in steps]
-    return max((step for step, spent in zip(steps, costs, strict=True) if spent <= cost), default=0)
+    bearable = [0.0]
+    for step in range(100):
+        silent = told < step / 100
+        spent, missed = float((heard * silent).mean()), float(silent.double().mean())
+        if spent <= cost and missed <= misses:
+            bearable.append(step / 100)
+    return max(bearable)
 
 
 def _paired(model: Any, batch: Batch) -> tuple[Tensor, Tensor]:
