@@ -29,7 +29,7 @@ HERE = Path(__file__).parent
 RUNS = Path("runs/real_small")
 MODELS = (
     *("tsenet_small_alike", "tsenet_small_longer", "tsenet_small"),
-    *("mitas_small", "mitas_small_unshared"),
+    *("mitas_small_longer", "mitas_small", "mitas_small_unshared"),
 )
 LISTS = ("two_speakers", "noise", "music", "absent")
 PRESENCE = ("with_speaker", "without_speaker")
@@ -38,6 +38,7 @@ SILENT = -40.0  # [dB] beside the mixture
 BEFORE = {  # recipes that a run goes on from
     "tsenet_small_longer": ("tsenet_small",),
     "tsenet_small_alike": ("tsenet_small", "tsenet_small_longer"),
+    "mitas_small_longer": ("mitas_small",),
 }
 SHIPPED = {  # name of the weights, for `sepaudio list`, what they do
     "tsenet_small_alike": (
@@ -45,7 +46,7 @@ SHIPPED = {  # name of the weights, for `sepaudio list`, what they do
         "who is enrolled, out of a mixture",
         "Pulls the voice of one speaker out of a mixture, given a recording of that speaker.",
     ),
-    "mitas_small": (
+    "mitas_small_longer": (
         "two_speakers",
         "two speakers apart",
         "Separates two speakers who talk at the same time.",

@@ -86,7 +86,7 @@ def main() -> None:
     if not targets or len(long) < 3:
         parser.error(
             f"{options.manifest}: {len(targets)} test speakers with a recording of {lasting:g} s "
-            f"and something to enroll with, of {len(long)}: expected 3 or more; give the test split "
+            f"and something to enroll with, of {len(long)}: expected 3 or more; give that split "
             "more speakers (speaker_folders.py --shares 0.6 0.2 0.2) or pass shorter --seconds"
         )
     options.out.mkdir(parents=True, exist_ok=True)

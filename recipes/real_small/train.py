@@ -23,6 +23,7 @@ RECIPES = {
         [f"init={RUNS / 'tsenet_small_longer' / 'model'}"],
     ),
     "mitas_small": ("mitas_small", []),
+    "mitas_small_longer": ("mitas_small_longer", [f"init={RUNS / 'mitas_small' / 'model'}"]),
     "mitas_small_unshared": ("mitas_small", ["model.tcn.sharing=none"]),
 }
 
