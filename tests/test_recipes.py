@@ -64,7 +64,11 @@ def test_from_recordings_to_published_weights(folder):
     more = ["--folds", 2, "--teacher", RECIPE / "mobilenet.yaml", "--teacher-steps", 2]
     given = [recipe, "manifest.csv", *tiny, "distill.weight=0.5"]
     out = script(folder, "leave_out.py", *given, *more)
-    assert out.count("fold ") == 2 and "gain over the plain network" in out
+    assert out.count("fold ") == 2 and out.count(" and its teacher") == 2
+    assert "gain over the plain network" in out
+    runs = "runs/speech_music_noise"
+    taught = f"distill.teacher={runs}/leave_out_swishnet_wide_distilled/teacher0/model"
+    script(folder, "train.py", "manifest.csv", *tiny, taught, "--recipes", "swishnet_wide")
     out = script(folder, "probe.py", recipe, "manifest.csv", *tiny)
     whens = [line.split(":")[0] for line in out.splitlines()]
     assert whens == ["before", "after augmentation", "as drawn in training"]
@@ -72,12 +76,19 @@ def test_from_recordings_to_published_weights(folder):
     (folder / "weights").mkdir()
     script(folder, "evaluate.py", "manifest.csv", "--publish", "weights", "--into", folder)
     found = json.loads((folder / "results.json").read_text())
-    assert {"swishnet_slim", "swishnet_wide", "probe", "machine"} == set(found)
+    runs = {"swishnet_slim", "swishnet_wide", "swishnet_wide_distilled"}
+    assert runs | {"gains", "probe", "machine"} == set(found)
     left = found["swishnet_wide"]["left out"][-1]
     assert left["recordings"] == 27  # every recording was left out once
     readme = (folder / "README.md").read_text()
     assert "Leave-one-source-out" in readme.split("<!-- results -->")[1]
-    assert "Taught by spectrogram_mobilenet (2 steps; weight 0.5" in readme
+    plain, ours = (
+        found[run]["test"][-1]["accuracy"] for run in ("swishnet_wide", "swishnet_wide_distilled")
+    )
+    tested, *_, left, teachers = found["gains"].values()
+    assert tested["accuracy"][0] == pytest.approx(100 * (ours - plain))
+    assert left["recordings"] == teachers["recordings"] == 27
+    assert "of the teachers themselves |" in readme and "spectrogram_mobilenet, 2 steps" in readme
     index = json.loads((folder / "weights" / "index.json").read_text())
     for name in index:
         assert hub.load(folder / "weights" / name).labels == ("noise", "music", "speech")

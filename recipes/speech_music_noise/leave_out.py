@@ -36,6 +36,7 @@ from sepaudio.verbs.evaluate import Track, summarise, tracks
 
 RUNS = Path("runs/speech_music_noise")
 SECONDS = (0.5, 1.0, 2.0)
+FIGURES = {"accuracy": metrics.accuracy, "balanced": metrics.balanced_accuracy}
 SAME = (  # beginnings of origins that belong together
     ("librispeech", ("resemble-ai/Resemblyzer", "Walleclipse/", "synthetic:sung")),
     ("librivox", ("coqui-ai/TTS", "cmusphinx/", "openai/whisper")),
@@ -78,16 +79,16 @@ class Job:
     folder: Path
     teacher: recipes.RecipeCfg | None = None
 
-    def taught(self, number: int, origins: tuple[str, ...]) -> recipes.RecipeCfg:
-        """The recipe of a fold; its teacher is found first."""
-        cfg = replace(self.cfg, data=replace(self.cfg.data, held_out=origins))
+    def teach(self, cfg: recipes.RecipeCfg, number: int) -> tuple[recipes.RecipeCfg, list[Any]]:
+        """The recipe of a fold with its teacher, and that one; neither where nobody teaches."""
         if self.teacher is None:
-            return cfg
-        theirs = replace(self.teacher, data=replace(self.teacher.data, held_out=origins))
+            return cfg, []
+        theirs = replace(self.teacher, data=replace(self.teacher.data, held_out=cfg.data.held_out))
         folder = self.folder / f"teacher{number}"
         model = self.trained(theirs, folder)
         hub.save(model, folder / "model", card="# teacher\n", license=theirs.license)
-        return replace(cfg, distill=replace(cfg.distill, teacher=str(folder / "model")))
+        distill = replace(cfg.distill, teacher=str(folder / "model"))
+        return replace(cfg, distill=distill), [model]
 
     def trained(self, cfg: recipes.RecipeCfg, folder: Path) -> Any:
         """A network of a recipe."""
@@ -95,15 +96,26 @@ class Job:
         fresh: Any = create(cfg.architecture, **cfg.model)
         return fit(fresh, *banks(cfg, fresh), cfg, folder, quiet=True).model
 
-    def judge(self, number: int, fold: set[str]) -> dict[float, list[Track]]:
-        """Train without the fold's sources, and hear them."""
+    def judge(self, number: int, fold: set[str]) -> list[dict[float, list[Track]]]:
+        """Train without the fold's sources, and hear them; the teacher, if any, hears them too."""
         origins = tuple(sorted({r.origin for r in self.rows if source_of(r.origin) in fold}))
-        model = self.trained(self.taught(number, origins), self.folder / f"fold{number}")
+        cfg = replace(self.cfg, data=replace(self.cfg.data, held_out=origins))
+        cfg, teachers = self.teach(cfg, number)
+        models = [self.trained(cfg, self.folder / f"fold{number}"), *teachers]
         left = [row for row in self.rows if row.origin in origins]
-        found = tracks(model, left, SECONDS)
-        one = summarise(found[2.0], tuple(model.labels), 2.0)
-        print(f"fold {number}: {', '.join(sorted(fold))}: {one.accuracy:.4f}", flush=True)
+        found = [tracks(model, left, SECONDS) for model in models]
+        told = [summarise(one[2.0], tuple(models[0].labels), 2.0).accuracy for one in found]
+        who = " and its teacher" if teachers else ""
+        figures = ", ".join(f"{one:.4f}" for one in told)
+        print(f"fold {number}: {', '.join(sorted(fold))}: {figures}{who}", flush=True)
         return found
+
+
+def pooled(found: Any, which: int, labels: tuple[str, ...]) -> dict[str, Any]:
+    """Scores of one of the networks that judged every fold, and its tables at 2 s."""
+    whole = {s: [track for fold in found for track in fold[which][s]] for s in SECONDS}
+    scores = [asdict(summarise(whole[s], labels, s)) for s in SECONDS]
+    return {"scores": scores, "tables": tables_of(whole[SECONDS[-1]], labels)}
 
 
 def tables_of(found: list[Track], labels: tuple[str, ...]) -> dict[str, list[list[int]]]:
@@ -121,8 +133,7 @@ def gain(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
     names = sorted(set(ours) & set(theirs))
     both = np.array([[ours[name], theirs[name]] for name in names], np.float64)  # [R, 2, K, K]
     found = {}
-    figures = {"accuracy": metrics.accuracy, "balanced": metrics.balanced_accuracy}
-    for title, figure in figures.items():
+    for title, figure in FIGURES.items():
 
         def difference(weights: Any, figure: Any = figure) -> float:
             a, b = np.tensordot(weights, both, 1)
@@ -165,18 +176,18 @@ def main() -> None:
     folds = folds_of(rows, options.folds)
     with ProcessPoolExecutor(options.processes, multiprocessing.get_context("spawn")) as pool:
         found = list(pool.map(job.judge, range(len(folds)), folds))
-    pooled = [[track for one in found for track in one[seconds]] for seconds in SECONDS]
-    scores = [asdict(summarise(t, labels, s)) for s, t in zip(SECONDS, pooled, strict=True)]
+    ours, *theirs = (pooled(found, which, labels) for which in range(len(found[0])))
     out, before = job.folder / "scores.json", plain / "scores.json"
-    tables = tables_of(pooled[-1], labels)
-    about = {"architecture": cfg.architecture, "steps": cfg.optim.steps, "scores": scores}
-    about["tables"] = tables
-    if teacher is not None:
+    about = {"architecture": cfg.architecture, "steps": cfg.optim.steps, **ours}
+    for teaching in theirs:
         about["distill"] = asdict(cfg.distill)
         about["teacher"] = {"architecture": teacher.architecture, "steps": teacher.optim.steps}
+        about["teacher"] |= teaching
         if before.exists() and "tables" in (was := json.loads(before.read_text())):
-            about["gain"] = gain(tables, was["tables"])
+            about["gain"] = gain(ours["tables"], was["tables"])
+            about["teacher"]["gain"] = gain(teaching["tables"], was["tables"])
             print(f"gain over the plain network in points: {about['gain']}")
+            print(f"the teacher's: {about['teacher']['gain']}")
     atomic_json(out, about)
     print(out)
 
