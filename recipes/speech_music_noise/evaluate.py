@@ -30,18 +30,11 @@ from sepaudio.verbs.results import fill
 
 HERE = Path(__file__).parent
 RUNS = Path("runs/speech_music_noise")
-NAMES = {
-    "swishnet_wide": "speech_music_noise",
-    "swishnet_slim": "speech_music_noise_slim",
-    "swishnet_wide_distilled": "speech_music_noise_distilled",
-}
-ABOUT = {
-    "swishnet_wide": "the default",
-    "swishnet_slim": "a third of the size",
-    "swishnet_wide_distilled": "taught by a larger network",
-}
-SECONDS = (0.5, 1.0, 2.0)
 PLAIN, TAUGHT = "swishnet_wide", "swishnet_wide_distilled"
+NAMES = {PLAIN: "speech_music_noise", "swishnet_slim": "speech_music_noise_slim"}  # what ships
+ABOUT = {PLAIN: "the default", "swishnet_slim": "a third of the size"}
+SECONDS = (0.5, 1.0, 2.0)
+COMPARED = RUNS / "compared"  # leave_out.py --runs, of the two and their teachers
 Gains = dict[str, dict[str, Any]]  # by what was judged, see `leave_out.gain`
 
 
@@ -98,14 +91,14 @@ def gained(found: dict[str, dict[str, dict[float, list[Track]]]], labels: list[s
         for key in found[PLAIN]:
             both = (tables_of(found[run][key][2.0], tuple(labels)) for run in (TAUGHT, PLAIN))
             gains[TITLES[key]] = gain(*both)
-    left = left_out(TAUGHT)
+    left = left_out(TAUGHT, COMPARED)
     if "gain" in left:
         gains[TITLES["left out"]] = left["gain"]
         gains[TITLES["teacher"]] = left["teacher"]["gain"]
     return gains
 
 
-def differences(gains: Gains) -> str:
+def compared(gains: Gains, labels: list[str]) -> str:
     """Markdown of what a teacher brings."""
     lines = ["| points over the plain network at 2 s (95 %) | accuracy | balanced | recordings |"]
     lines.append("| --- | --- | --- | --- |")
@@ -113,19 +106,31 @@ def differences(gains: Gains) -> str:
         cells = ["{:+.2f} ({:+.2f} to {:+.2f})".format(*found[key]) for key in FIGURES]
         lines.append(f"| {title} | {' | '.join(cells)} | {found['recordings']} |")
     text = "\n".join(lines) + "\n"
-    if about := left_out(TAUGHT):
-        distill, teacher = about["distill"], about["teacher"]
-        text += (
-            f"\nLeft out, the teacher is a {teacher['architecture']}, {teacher['steps']} steps, "
-            f"and both networks learn for {about['steps']}; weight {distill['weight']:g}, "
-            f"temperature {distill['temperature']:g}.\n"
-        )
+    about = left_out(TAUGHT, COMPARED)
+    if "gain" not in about:
+        return text
+    distill, teacher = about["distill"], about["teacher"]
+    parts = {
+        f"plain, {about['plain']['steps']} steps": about["plain"],
+        f"taught, {about['steps']} steps, weight {distill['weight']:g}, temperature "
+        f"{distill['temperature']:g}": about,
+        f"the teachers, {teacher['architecture']}, {teacher['steps']} steps": teacher,
+    }
+    scores = {title: [Score(**s) for s in one["scores"]] for title, one in parts.items()}
+    for title, found in scores.items():
+        text += f"\n#### Left out: {title}\n\n{as_markdown(found, labels)}"
+    text += "\n| class and collection | plain | taught | teachers | windows |\n"
+    text += "| --- | --- | --- | --- | --- |\n"
+    last = [found[-1].by_origin for found in scores.values()]
+    for name, (_, windows) in last[0].items():
+        cells = " | ".join(f"{100 * one[name][0]:.1f}" for one in last)
+        text += f"| {name} | {cells} | {windows} |\n"
     return text
 
 
-def left_out(name: str) -> dict[str, Any]:
+def left_out(name: str, runs: Path = RUNS) -> dict[str, Any]:
     """What leave_out.py wrote of a run; nothing where it was not called."""
-    path = RUNS / f"leave_out_{name}" / "scores.json"
+    path = runs / f"leave_out_{name}" / "scores.json"
     return dict(json.loads(path.read_text())) if path.exists() else {}
 
 
@@ -199,7 +204,7 @@ def main() -> None:
     rows = manifest.read_all(options.manifests, labels)
     command = "python recipes/speech_music_noise/train.py MANIFEST.csv ..."
     results, text, found = {}, "", {}
-    for name in NAMES:
+    for name in (*NAMES, TAUGHT):
         if not (RUNS / name / "model").is_dir():
             continue
         found[name] = measure(name, rows)
@@ -211,7 +216,7 @@ def main() -> None:
             scores["left out"] = [Score(**s) for s in left["scores"]]
         results[name] = {key: [asdict(s) for s in value] for key, value in scores.items()}
         text += f"### {name}\n\n{tables(scores, labels, '####')}\n"
-        if options.publish is not None:
+        if options.publish is not None and name in NAMES:
             remark = " ".join(text for run, text in options.remark if run == name)
             sheet = card(name, rows, tables(scores, labels, "###"), command, remark)
             hub.ship(
@@ -219,7 +224,7 @@ def main() -> None:
             )
     if gains := gained(found, labels):
         results["gains"] = gains
-        text += f"### Taught by a larger network\n\n{differences(gains)}\n"
+        text += f"### Taught by a larger network\n\n{compared(gains, labels)}\n"
     probe = RUNS / "probe.json"
     if probe.exists():
         results["probe"] = json.loads(probe.read_text())

@@ -1,7 +1,7 @@
 """Leave-one-source-out: every source is judged by a network that never heard it.
 
     python recipes/speech_music_noise/leave_out.py RECIPE MANIFEST.csv ... [key=value ...]
-        [--teacher RECIPE]
+        [--teacher RECIPE] [--runs FOLDER]
 
 Recordings that share a voice, a library or an author's collection are one source, whatever
 package brought them. The sources are dealt into folds; each fold is left out once, with every
@@ -103,9 +103,10 @@ class Job:
         cfg, teachers = self.teach(cfg, number)
         models = [self.trained(cfg, self.folder / f"fold{number}"), *teachers]
         left = [row for row in self.rows if row.origin in origins]
-        found = [tracks(model, left, SECONDS) for model in models]
-        told = [summarise(one[2.0], tuple(models[0].labels), 2.0).accuracy for one in found]
-        who = " and its teacher" if teachers else ""
+        ours, *theirs = models
+        found = [tracks(ours, left, SECONDS), *(tracks(one, left, SECONDS[-1:]) for one in theirs)]
+        told = [summarise(one[SECONDS[-1]], tuple(ours.labels), 2.0).accuracy for one in found]
+        who = " and its teacher" if theirs else ""
         figures = ", ".join(f"{one:.4f}" for one in told)
         print(f"fold {number}: {', '.join(sorted(fold))}: {figures}{who}", flush=True)
         return found
@@ -113,8 +114,8 @@ class Job:
 
 def pooled(found: Any, which: int, labels: tuple[str, ...]) -> dict[str, Any]:
     """Scores of one of the networks that judged every fold, and its tables at 2 s."""
-    whole = {s: [track for fold in found for track in fold[which][s]] for s in SECONDS}
-    scores = [asdict(summarise(whole[s], labels, s)) for s in SECONDS]
+    whole = {s: [track for fold in found for track in fold[which][s]] for s in found[0][which]}
+    scores = [asdict(summarise(whole[s], labels, s)) for s in whole]
     return {"scores": scores, "tables": tables_of(whole[SECONDS[-1]], labels)}
 
 
@@ -153,6 +154,7 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2, help="folds at once")
     parser.add_argument("--teacher", type=Path, help="recipe of what is learned from")
     parser.add_argument("--teacher-steps", type=int, help="in the place of its recipe's")
+    parser.add_argument("--runs", type=Path, default=RUNS, help="folder that the runs lie in")
     options = parser.parse_args()
     manifests = [str(Path(a).resolve()) for a in options.arguments if "=" not in a]
     overrides = [f"data.manifests={json.dumps(manifests)}"]
@@ -161,7 +163,7 @@ def main() -> None:
     assert isinstance(cfg, recipes.RecipeCfg)  # a classifier's
     labels = registry.config(cfg.architecture, **cfg.model).labels
     rows = manifest.allowed(manifest.read_all(manifests, labels), cfg.data.refused_licenses)
-    plain, teacher = RUNS / f"leave_out_{options.recipe.stem}", None
+    plain, teacher = options.runs / f"leave_out_{options.recipe.stem}", None
     banks(cfg, create(cfg.architecture, **cfg.model))  # made once, before many read them
     if options.teacher is not None:
         same = [word for word in overrides if not word.startswith(("optim.", "model.", "distill."))]
@@ -184,6 +186,7 @@ def main() -> None:
         about["teacher"] = {"architecture": teacher.architecture, "steps": teacher.optim.steps}
         about["teacher"] |= teaching
         if before.exists() and "tables" in (was := json.loads(before.read_text())):
+            about["plain"] = {key: was[key] for key in ("steps", "scores")}
             about["gain"] = gain(ours["tables"], was["tables"])
             about["teacher"]["gain"] = gain(teaching["tables"], was["tables"])
             print(f"gain over the plain network in points: {about['gain']}")
