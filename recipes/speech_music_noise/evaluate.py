@@ -106,26 +106,31 @@ def compared(gains: Gains, labels: list[str]) -> str:
         cells = ["{:+.2f} ({:+.2f} to {:+.2f})".format(*found[key]) for key in FIGURES]
         lines.append(f"| {title} | {' | '.join(cells)} | {found['recordings']} |")
     text = "\n".join(lines) + "\n"
-    about = left_out(TAUGHT, COMPARED)
-    if "gain" not in about:
-        return text
-    distill, teacher = about["distill"], about["teacher"]
-    parts = {
-        f"plain, {about['plain']['steps']} steps": about["plain"],
-        f"taught, {about['steps']} steps, weight {distill['weight']:g}, temperature "
-        f"{distill['temperature']:g}": about,
-        f"the teachers, {teacher['architecture']}, {teacher['steps']} steps": teacher,
-    }
-    scores = {title: [Score(**s) for s in one["scores"]] for title, one in parts.items()}
-    for title, found in scores.items():
-        text += f"\n#### Left out: {title}\n\n{as_markdown(found, labels)}"
-    text += "\n| class and collection | plain | taught | teachers | windows |\n"
-    text += "| --- | --- | --- | --- | --- |\n"
-    last = [found[-1].by_origin for found in scores.values()]
-    for name, (_, windows) in last[0].items():
-        cells = " | ".join(f"{100 * one[name][0]:.1f}" for one in last)
+    last = {}
+    for who, one in sides().items():
+        scores = [Score(**s) for s in one["scores"]]
+        last[who] = scores[-1].by_origin
+        told = f"{who}, {one['steps']} steps"
+        if "distill" in one:
+            told += ", weight {weight:g}, temperature {temperature:g}".format(**one["distill"])
+        folds = ", ".join(f"{100 * accuracy:.1f}" for accuracy in one["folds"])
+        text += f"\n#### Left out: {told}\n\n{as_markdown(scores, labels)}"
+        text += f"\nAccuracy at 2 s, fold by fold: {folds}.\n"
+    if last:
+        text += f"\n| class and collection | {' | '.join(last)} | windows |\n"
+        text += "|" + " --- |" * (len(last) + 2) + "\n"
+    for name, (_, windows) in last.get("plain", {}).items():
+        cells = " | ".join(f"{100 * one[name][0]:.1f}" for one in last.values())
         text += f"| {name} | {cells} | {windows} |\n"
     return text
+
+
+def sides() -> dict[str, dict[str, Any]]:
+    """The plain network, the taught one and the teachers, all left out; nothing before that."""
+    about = left_out(TAUGHT, COMPARED)
+    if "gain" not in about:
+        return {}
+    return {"plain": about["plain"], "taught": about, "teachers": about["teacher"]}
 
 
 def left_out(name: str, runs: Path = RUNS) -> dict[str, Any]:
@@ -224,6 +229,10 @@ def main() -> None:
             )
     if gains := gained(found, labels):
         results["gains"] = gains
+        results["compared"] = {
+            who: {key: one[key] for key in ("steps", "scores", "folds")}
+            for who, one in sides().items()
+        }
         text += f"### Taught by a larger network\n\n{compared(gains, labels)}\n"
     probe = RUNS / "probe.json"
     if probe.exists():

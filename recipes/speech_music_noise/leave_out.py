@@ -116,7 +116,9 @@ def pooled(found: Any, which: int, labels: tuple[str, ...]) -> dict[str, Any]:
     """Scores of one of the networks that judged every fold, and its tables at 2 s."""
     whole = {s: [track for fold in found for track in fold[which][s]] for s in found[0][which]}
     scores = [asdict(summarise(whole[s], labels, s)) for s in whole]
-    return {"scores": scores, "tables": tables_of(whole[SECONDS[-1]], labels)}
+    last = SECONDS[-1]
+    folds = [summarise(fold[which][last], labels, last).accuracy for fold in found]
+    return {"scores": scores, "folds": folds, "tables": tables_of(whole[last], labels)}
 
 
 def tables_of(found: list[Track], labels: tuple[str, ...]) -> dict[str, list[list[int]]]:
@@ -186,7 +188,7 @@ def main() -> None:
         about["teacher"] = {"architecture": teacher.architecture, "steps": teacher.optim.steps}
         about["teacher"] |= teaching
         if before.exists() and "tables" in (was := json.loads(before.read_text())):
-            about["plain"] = {key: was[key] for key in ("steps", "scores")}
+            about["plain"] = {key: was[key] for key in ("steps", "scores", "folds")}
             about["gain"] = gain(ours["tables"], was["tables"])
             about["teacher"]["gain"] = gain(teaching["tables"], was["tables"])
             print(f"gain over the plain network in points: {about['gain']}")
