@@ -59,12 +59,19 @@ def test_from_recordings_to_published_weights(folder):
     tiny = ["data.items=48", "optim.steps=6", "optim.batch=8"]
     script(folder, "train.py", "manifest.csv", *tiny)
     recipe = RECIPE / "swishnet_wide.yaml"
-    out = script(folder, "leave_out.py", recipe, "manifest.csv", *tiny, "--folds", 2)
+    runs = "runs/speech_music_noise"
+    sizes = ["--folds", 2, "--runs", f"{runs}/compared"]
+    out = script(folder, "leave_out.py", recipe, "manifest.csv", *tiny, *sizes)
     assert out.count("fold ") == 2
-    more = ["--folds", 2, "--teacher", RECIPE / "mobilenet.yaml", "--teacher-steps", 2]
+    plain = folder / runs / "compared" / "leave_out_swishnet_wide"
+    shutil.copytree(plain, folder / runs / plain.name)
+    more = [*sizes, "--teacher", RECIPE / "mobilenet.yaml", "--teacher-steps", 2]
     given = [recipe, "manifest.csv", *tiny, "distill.weight=0.5"]
     out = script(folder, "leave_out.py", *given, *more)
-    assert out.count("fold ") == 2 and "gain over the plain network" in out
+    assert out.count("fold ") == 2 and out.count(" and its teacher") == 2
+    assert "gain over the plain network" in out
+    taught = f"distill.teacher={runs}/compared/leave_out_swishnet_wide_distilled/teacher0/model"
+    script(folder, "train.py", "manifest.csv", *tiny, taught, "--recipes", "swishnet_wide")
     out = script(folder, "probe.py", recipe, "manifest.csv", *tiny)
     whens = [line.split(":")[0] for line in out.splitlines()]
     assert whens == ["before", "after augmentation", "as drawn in training"]
@@ -72,12 +79,21 @@ def test_from_recordings_to_published_weights(folder):
     (folder / "weights").mkdir()
     script(folder, "evaluate.py", "manifest.csv", "--publish", "weights", "--into", folder)
     found = json.loads((folder / "results.json").read_text())
-    assert {"swishnet_slim", "swishnet_wide", "probe", "machine"} == set(found)
+    names = {"swishnet_slim", "swishnet_wide", "swishnet_wide_distilled"}
+    assert names | {"gains", "compared", "probe", "machine"} == set(found)
+    assert list(found["compared"]) == ["plain", "taught", "teachers"]
     left = found["swishnet_wide"]["left out"][-1]
     assert left["recordings"] == 27  # every recording was left out once
     readme = (folder / "README.md").read_text()
     assert "Leave-one-source-out" in readme.split("<!-- results -->")[1]
-    assert "Taught by spectrogram_mobilenet (2 steps; weight 0.5" in readme
+    plain, ours = (
+        found[run]["test"][-1]["accuracy"] for run in ("swishnet_wide", "swishnet_wide_distilled")
+    )
+    tested, *_, left, teachers = found["gains"].values()
+    assert tested["accuracy"][0] == pytest.approx(100 * (ours - plain))
+    assert left["recordings"] == teachers["recordings"] == 27
+    assert "Left out: teachers, 2 steps" in readme
+    assert readme.count("Accuracy at 2 s, fold by fold: ") == 3
     index = json.loads((folder / "weights" / "index.json").read_text())
     for name in index:
         assert hub.load(folder / "weights" / name).labels == ("noise", "music", "speech")

@@ -19,27 +19,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from leave_out import FIGURES, gain, tables_of
 
 from sepaudio import hub
 from sepaudio.data import manifest
 from sepaudio.data.augment import AugmentCfg, degrade
 from sepaudio.files import atomic_json
-from sepaudio.verbs.evaluate import Score, as_markdown, score_rows
+from sepaudio.verbs.evaluate import Score, Track, as_markdown, summarise, tracks
 from sepaudio.verbs.results import fill
 
 HERE = Path(__file__).parent
 RUNS = Path("runs/speech_music_noise")
-NAMES = {
-    "swishnet_wide": "speech_music_noise",
-    "swishnet_slim": "speech_music_noise_slim",
-    "swishnet_wide_distilled": "speech_music_noise_distilled",
-}
-ABOUT = {
-    "swishnet_wide": "the default",
-    "swishnet_slim": "a third of the size",
-    "swishnet_wide_distilled": "taught by a larger network",
-}
+PLAIN, TAUGHT = "swishnet_wide", "swishnet_wide_distilled"
+NAMES = {PLAIN: "speech_music_noise", "swishnet_slim": "speech_music_noise_slim"}  # what ships
+ABOUT = {PLAIN: "the default", "swishnet_slim": "a third of the size"}
 SECONDS = (0.5, 1.0, 2.0)
+COMPARED = RUNS / "compared"  # leave_out.py --runs, of the two and their teachers
+Gains = dict[str, dict[str, Any]]  # by what was judged, see `leave_out.gain`
 
 
 def heard(x: np.ndarray, rate: int, random: np.random.Generator) -> np.ndarray:
@@ -47,18 +43,18 @@ def heard(x: np.ndarray, rate: int, random: np.random.Generator) -> np.ndarray:
     return degrade(x, rate, AugmentCfg(), [], random)
 
 
-def measure(name: str, rows: list[manifest.Recording]) -> dict[str, list[Score]]:
-    """Scores of one run on the three sets."""
+def measure(name: str, rows: list[manifest.Recording]) -> dict[str, dict[float, list[Track]]]:
+    """What one run says of the windows of the three sets, by their length."""
     folder = RUNS / name / "model"
     net = hub.load(folder)
     known = set(hub.read_config(folder)["trained_on"])
     near = [row for row in rows if row.origin in known and row.split == "test"]
     far = [row for row in rows if row.origin not in known]
-    scores = {
-        "test": score_rows(net, near, SECONDS),
-        "degraded": score_rows(net, near, SECONDS, change=heard),
+    found = {
+        "test": tracks(net, near, SECONDS),
+        "degraded": tracks(net, near, SECONDS, change=heard),
     }
-    return scores | ({"elsewhere": score_rows(net, far, SECONDS)} if far else {})
+    return found | ({"elsewhere": tracks(net, far, SECONDS)} if far else {})
 
 
 TITLES = {
@@ -66,7 +62,7 @@ TITLES = {
     "degraded": "The same through random rooms, noise, telephones and codecs",
     "elsewhere": "Collections that were never trained on",
     "left out": "Leave-one-source-out: each source judged by a network that never heard it",
-    "taught": "The same, taught by a larger network that never heard it either",
+    "teacher": "The same of the teachers themselves",
 }
 
 
@@ -83,20 +79,64 @@ def tables(scores: dict[str, list[Score]], labels: list[str], heading: str) -> s
     return "\n".join(parts)
 
 
-def gained(about: dict[str, Any]) -> str:
-    """What a teacher brings at 2 s, on the same recordings."""
+def gained(found: dict[str, dict[str, dict[float, list[Track]]]], labels: list[str]) -> Gains:
+    """What a teacher brings to the network, and is better itself, at 2 s on the same recordings.
+
+    Args:
+        found: by run and set, the windows by their length.
+        labels: of the classes.
+    """
+    gains: Gains = {}
+    if PLAIN in found and TAUGHT in found:
+        for key in found[PLAIN]:
+            both = (tables_of(found[run][key][2.0], tuple(labels)) for run in (TAUGHT, PLAIN))
+            gains[TITLES[key]] = gain(*both)
+    left = left_out(TAUGHT, COMPARED)
+    if "gain" in left:
+        gains[TITLES["left out"]] = left["gain"]
+        gains[TITLES["teacher"]] = left["teacher"]["gain"]
+    return gains
+
+
+def compared(gains: Gains, labels: list[str]) -> str:
+    """Markdown of what a teacher brings."""
+    lines = ["| points over the plain network at 2 s (95 %) | accuracy | balanced | recordings |"]
+    lines.append("| --- | --- | --- | --- |")
+    for title, found in gains.items():
+        cells = ["{:+.2f} ({:+.2f} to {:+.2f})".format(*found[key]) for key in FIGURES]
+        lines.append(f"| {title} | {' | '.join(cells)} | {found['recordings']} |")
+    text = "\n".join(lines) + "\n"
+    last = {}
+    for who, one in sides().items():
+        scores = [Score(**s) for s in one["scores"]]
+        last[who] = scores[-1].by_origin
+        told = f"{who}, {one['steps']} steps"
+        if "distill" in one:
+            told += ", weight {weight:g}, temperature {temperature:g}".format(**one["distill"])
+        folds = ", ".join(f"{100 * accuracy:.1f}" for accuracy in one["folds"])
+        text += f"\n#### Left out: {told}\n\n{as_markdown(scores, labels)}"
+        text += f"\nAccuracy at 2 s, fold by fold: {folds}.\n"
+    if last:
+        text += f"\n| class and collection | {' | '.join(last)} | windows |\n"
+        text += "|" + " --- |" * (len(last) + 2) + "\n"
+    for name, (_, windows) in last.get("plain", {}).items():
+        cells = " | ".join(f"{100 * one[name][0]:.1f}" for one in last.values())
+        text += f"| {name} | {cells} | {windows} |\n"
+    return text
+
+
+def sides() -> dict[str, dict[str, Any]]:
+    """The plain network, the taught one and the teachers, all left out; nothing before that."""
+    about = left_out(TAUGHT, COMPARED)
     if "gain" not in about:
-        return ""
-    teacher, gain = about["teacher"], about["gain"]
-    parts = [
-        "{}: {:+.2f} ({:+.2f} to {:+.2f})".format(title, *gain[title])
-        for title in ("accuracy", "balanced")
-    ]
-    return (
-        f"Taught by {teacher['architecture']} ({teacher['steps']} steps; weight "
-        f"{about['distill']['weight']:g}, temperature {about['distill']['temperature']:g}) over "
-        f"plain, points at 2 s, {gain['recordings']} recordings: {', '.join(parts)}.\n\n"
-    )
+        return {}
+    return {"plain": about["plain"], "taught": about, "teachers": about["teacher"]}
+
+
+def left_out(name: str, runs: Path = RUNS) -> dict[str, Any]:
+    """What leave_out.py wrote of a run; nothing where it was not called."""
+    path = runs / f"leave_out_{name}" / "scores.json"
+    return dict(json.loads(path.read_text())) if path.exists() else {}
 
 
 def by_origin(score: Score) -> str:
@@ -168,27 +208,32 @@ def main() -> None:
     labels = ["noise", "music", "speech"]
     rows = manifest.read_all(options.manifests, labels)
     command = "python recipes/speech_music_noise/train.py MANIFEST.csv ..."
-    results, text = {}, ""
-    for name in NAMES:
+    results, text, found = {}, "", {}
+    for name in (*NAMES, TAUGHT):
         if not (RUNS / name / "model").is_dir():
             continue
-        scores = measure(name, rows)
-        left = RUNS / f"leave_out_{name}" / "scores.json"
-        if left.exists():
-            scores["left out"] = [Score(**s) for s in json.loads(left.read_text())["scores"]]
-        taught = RUNS / f"leave_out_{name}_distilled" / "scores.json"
-        if taught.exists():
-            scores["taught"] = [Score(**s) for s in json.loads(taught.read_text())["scores"]]
+        found[name] = measure(name, rows)
+        scores = {
+            key: [summarise(one[s], tuple(labels), s) for s in SECONDS]
+            for key, one in found[name].items()
+        }
+        if left := left_out(name):
+            scores["left out"] = [Score(**s) for s in left["scores"]]
         results[name] = {key: [asdict(s) for s in value] for key, value in scores.items()}
         text += f"### {name}\n\n{tables(scores, labels, '####')}\n"
-        if taught.exists():
-            text += gained(json.loads(taught.read_text()))
-        if options.publish is not None:
+        if options.publish is not None and name in NAMES:
             remark = " ".join(text for run, text in options.remark if run == name)
             sheet = card(name, rows, tables(scores, labels, "###"), command, remark)
             hub.ship(
                 RUNS / name / "model", options.publish, NAMES[name], card=sheet, about=ABOUT[name]
             )
+    if gains := gained(found, labels):
+        results["gains"] = gains
+        results["compared"] = {
+            who: {key: one[key] for key in ("steps", "scores", "folds")}
+            for who, one in sides().items()
+        }
+        text += f"### Taught by a larger network\n\n{compared(gains, labels)}\n"
     probe = RUNS / "probe.json"
     if probe.exists():
         results["probe"] = json.loads(probe.read_text())

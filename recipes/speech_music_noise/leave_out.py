@@ -1,7 +1,7 @@
 """Leave-one-source-out: every source is judged by a network that never heard it.
 
     python recipes/speech_music_noise/leave_out.py RECIPE MANIFEST.csv ... [key=value ...]
-        [--teacher RECIPE]
+        [--teacher RECIPE] [--runs FOLDER]
 
 Recordings that share a voice, a library or an author's collection are one source, whatever
 package brought them. The sources are dealt into folds; each fold is left out once, with every
@@ -36,6 +36,7 @@ from sepaudio.verbs.evaluate import Track, summarise, tracks
 
 RUNS = Path("runs/speech_music_noise")
 SECONDS = (0.5, 1.0, 2.0)
+FIGURES = {"accuracy": metrics.accuracy, "balanced": metrics.balanced_accuracy}
 SAME = (  # beginnings of origins that belong together
     ("librispeech", ("resemble-ai/Resemblyzer", "Walleclipse/", "synthetic:sung")),
     ("librivox", ("coqui-ai/TTS", "cmusphinx/", "openai/whisper")),
@@ -78,16 +79,16 @@ class Job:
     folder: Path
     teacher: recipes.RecipeCfg | None = None
 
-    def taught(self, number: int, origins: tuple[str, ...]) -> recipes.RecipeCfg:
-        """The recipe of a fold; its teacher is found first."""
-        cfg = replace(self.cfg, data=replace(self.cfg.data, held_out=origins))
+    def teach(self, cfg: recipes.RecipeCfg, number: int) -> tuple[recipes.RecipeCfg, list[Any]]:
+        """The recipe of a fold with its teacher, and that one; neither where nobody teaches."""
         if self.teacher is None:
-            return cfg
-        theirs = replace(self.teacher, data=replace(self.teacher.data, held_out=origins))
+            return cfg, []
+        theirs = replace(self.teacher, data=replace(self.teacher.data, held_out=cfg.data.held_out))
         folder = self.folder / f"teacher{number}"
         model = self.trained(theirs, folder)
         hub.save(model, folder / "model", card="# teacher\n", license=theirs.license)
-        return replace(cfg, distill=replace(cfg.distill, teacher=str(folder / "model")))
+        distill = replace(cfg.distill, teacher=str(folder / "model"))
+        return replace(cfg, distill=distill), [model]
 
     def trained(self, cfg: recipes.RecipeCfg, folder: Path) -> Any:
         """A network of a recipe."""
@@ -95,15 +96,29 @@ class Job:
         fresh: Any = create(cfg.architecture, **cfg.model)
         return fit(fresh, *banks(cfg, fresh), cfg, folder, quiet=True).model
 
-    def judge(self, number: int, fold: set[str]) -> dict[float, list[Track]]:
-        """Train without the fold's sources, and hear them."""
+    def judge(self, number: int, fold: set[str]) -> list[dict[float, list[Track]]]:
+        """Train without the fold's sources, and hear them; the teacher, if any, hears them too."""
         origins = tuple(sorted({r.origin for r in self.rows if source_of(r.origin) in fold}))
-        model = self.trained(self.taught(number, origins), self.folder / f"fold{number}")
+        cfg = replace(self.cfg, data=replace(self.cfg.data, held_out=origins))
+        cfg, teachers = self.teach(cfg, number)
+        models = [self.trained(cfg, self.folder / f"fold{number}"), *teachers]
         left = [row for row in self.rows if row.origin in origins]
-        found = tracks(model, left, SECONDS)
-        one = summarise(found[2.0], tuple(model.labels), 2.0)
-        print(f"fold {number}: {', '.join(sorted(fold))}: {one.accuracy:.4f}", flush=True)
+        ours, *theirs = models
+        found = [tracks(ours, left, SECONDS), *(tracks(one, left, SECONDS[-1:]) for one in theirs)]
+        told = [summarise(one[SECONDS[-1]], tuple(ours.labels), 2.0).accuracy for one in found]
+        who = " and its teacher" if theirs else ""
+        figures = ", ".join(f"{one:.4f}" for one in told)
+        print(f"fold {number}: {', '.join(sorted(fold))}: {figures}{who}", flush=True)
         return found
+
+
+def pooled(found: Any, which: int, labels: tuple[str, ...]) -> dict[str, Any]:
+    """Scores of one of the networks that judged every fold, and its tables at 2 s."""
+    whole = {s: [track for fold in found for track in fold[which][s]] for s in found[0][which]}
+    scores = [asdict(summarise(whole[s], labels, s)) for s in whole]
+    last = SECONDS[-1]
+    folds = [summarise(fold[which][last], labels, last).accuracy for fold in found]
+    return {"scores": scores, "folds": folds, "tables": tables_of(whole[last], labels)}
 
 
 def tables_of(found: list[Track], labels: tuple[str, ...]) -> dict[str, list[list[int]]]:
@@ -121,8 +136,7 @@ def gain(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
     names = sorted(set(ours) & set(theirs))
     both = np.array([[ours[name], theirs[name]] for name in names], np.float64)  # [R, 2, K, K]
     found = {}
-    figures = {"accuracy": metrics.accuracy, "balanced": metrics.balanced_accuracy}
-    for title, figure in figures.items():
+    for title, figure in FIGURES.items():
 
         def difference(weights: Any, figure: Any = figure) -> float:
             a, b = np.tensordot(weights, both, 1)
@@ -142,6 +156,7 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2, help="folds at once")
     parser.add_argument("--teacher", type=Path, help="recipe of what is learned from")
     parser.add_argument("--teacher-steps", type=int, help="in the place of its recipe's")
+    parser.add_argument("--runs", type=Path, default=RUNS, help="folder that the runs lie in")
     options = parser.parse_args()
     manifests = [str(Path(a).resolve()) for a in options.arguments if "=" not in a]
     overrides = [f"data.manifests={json.dumps(manifests)}"]
@@ -150,7 +165,7 @@ def main() -> None:
     assert isinstance(cfg, recipes.RecipeCfg)  # a classifier's
     labels = registry.config(cfg.architecture, **cfg.model).labels
     rows = manifest.allowed(manifest.read_all(manifests, labels), cfg.data.refused_licenses)
-    plain, teacher = RUNS / f"leave_out_{options.recipe.stem}", None
+    plain, teacher = options.runs / f"leave_out_{options.recipe.stem}", None
     banks(cfg, create(cfg.architecture, **cfg.model))  # made once, before many read them
     if options.teacher is not None:
         same = [word for word in overrides if not word.startswith(("optim.", "model.", "distill."))]
@@ -165,18 +180,19 @@ def main() -> None:
     folds = folds_of(rows, options.folds)
     with ProcessPoolExecutor(options.processes, multiprocessing.get_context("spawn")) as pool:
         found = list(pool.map(job.judge, range(len(folds)), folds))
-    pooled = [[track for one in found for track in one[seconds]] for seconds in SECONDS]
-    scores = [asdict(summarise(t, labels, s)) for s, t in zip(SECONDS, pooled, strict=True)]
+    ours, *theirs = (pooled(found, which, labels) for which in range(len(found[0])))
     out, before = job.folder / "scores.json", plain / "scores.json"
-    tables = tables_of(pooled[-1], labels)
-    about = {"architecture": cfg.architecture, "steps": cfg.optim.steps, "scores": scores}
-    about["tables"] = tables
-    if teacher is not None:
+    about = {"architecture": cfg.architecture, "steps": cfg.optim.steps, **ours}
+    for teaching in theirs:
         about["distill"] = asdict(cfg.distill)
         about["teacher"] = {"architecture": teacher.architecture, "steps": teacher.optim.steps}
+        about["teacher"] |= teaching
         if before.exists() and "tables" in (was := json.loads(before.read_text())):
-            about["gain"] = gain(tables, was["tables"])
+            about["plain"] = {key: was[key] for key in ("steps", "scores", "folds")}
+            about["gain"] = gain(ours["tables"], was["tables"])
+            about["teacher"]["gain"] = gain(teaching["tables"], was["tables"])
             print(f"gain over the plain network in points: {about['gain']}")
+            print(f"the teacher's: {about['teacher']['gain']}")
     atomic_json(out, about)
     print(out)
 
