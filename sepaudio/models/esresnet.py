@@ -267,14 +267,17 @@ class ESResNet(nn.Module):
 
     def _pooled(self, picture: Tensor) -> Tensor:
         """Pictures [B, C, 3, F, L] -> features [B, D]."""
-        turns, n_frames = (1 if self.training else self.cfg.turns), picture.shape[-1]
-        if turns > 1:  # in time, the end coming round to the front
-            picture = torch.cat([picture.roll(i * n_frames // turns, -1) for i in range(turns)])
+        turns, n_frames = 1 if self.training else self.cfg.turns, picture.shape[-1]
+        y = self._summed(picture)
+        for i in range(1, turns):  # one by one: maps of all at once would take their memory
+            y = y + self._summed(picture.roll(i * n_frames // turns, -1))
+        return y / turns if turns > 1 else y
+
+    def _summed(self, picture: Tensor) -> Tensor:
+        """Pictures [B, C, 3, F, L] -> features [B, D], as they are."""
         if self.cfg.fold_channels:
-            y = self._vector(picture.flatten(0, 1)).reshape(*picture.shape[:2], -1).sum(dim=1)
-        else:
-            y = torch.stack([self._vector(x) for x in picture.unbind(1)]).sum(dim=0)
-        return torch.stack(y.chunk(turns)).mean(dim=0) if turns > 1 else y
+            return self._vector(picture.flatten(0, 1)).reshape(*picture.shape[:2], -1).sum(dim=1)
+        return torch.stack([self._vector(x) for x in picture.unbind(1)]).sum(dim=0)
 
     def _maps(self, picture: Tensor, member: int) -> Tensor:
         """Picture [B, 3, F, L] -> the maps of a member's last stage [B, D, F', L']."""
