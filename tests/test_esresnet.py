@@ -233,6 +233,7 @@ def test_converters_name_what_does_not_fit():
     [
         (lambda: ESResNetCfg(labels=("one",)), "labels=('one',): expected two classes or more"),
         (lambda: ESResNetCfg(channels=0), "channels=0: expected 1 (mono), 2 (stereo) or more"),
+        (lambda: ESResNetCfg(members=0), "turns=1, members=0: expected 1 or more of both"),
         (lambda: ESResNetCfg(last_kernel=(2, 5)), "last_kernel=(2, 5): expected two odd numbers"),
         (
             lambda: on_meta("esresnet_attention", backbone="mobilenet_v1"),
@@ -276,3 +277,17 @@ def test_dropout_is_of_training_and_depth_of_blocks():
     )
     assert [len(stage) for stage in shallow.stages] == [2, 2, 2, 2]
     assert [len(stage) for stage in deep.stages] == [6, 6, 6, 6]
+
+
+def test_turns_of_a_clip_are_averaged():
+    torch.manual_seed(0)
+    once = registry.create("esresnet_test", channels=2).double().eval()
+    model = registry.create("esresnet_test", channels=2, turns=3).double().eval()
+    model.load_state_dict(once.state_dict())
+    picture = torch.randn(2, 2, 3, 5, 51, dtype=torch.float64)
+    turned = [picture.roll(shift, -1) for shift in (0, 17, 34)]
+    wanted = torch.stack([once.clip_logits(one) for one in turned]).mean(dim=0)
+    laws.close(model.clip_logits(picture), wanted)
+    laws.close(model.clip_logits(turned[1]), wanted)  # where a clip begins does not matter
+    assert not torch.allclose(once.clip_logits(turned[1]), once.clip_logits(picture))
+    laws.close(model.train().clip_logits(picture), once.train().clip_logits(picture))

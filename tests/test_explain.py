@@ -35,6 +35,14 @@ def test_the_mean_of_a_map_and_the_bias_are_the_logit(name, attention, channels)
     assert torch.allclose(maps.mean(dim=(2, 3)) + model.head.bias, logits, atol=1e-10)
 
 
+@pytest.mark.parametrize("attention", [True, False])
+def test_maps_of_several_members_add_up_too(attention):
+    model = net(attention=attention, members=3)
+    x = torch.randn(2, 1500, dtype=torch.float64)
+    maps, logits = model.class_maps(x), model(x)
+    assert torch.allclose(maps.mean(dim=(2, 3)) + model.head.bias, logits, atol=1e-10)
+
+
 def test_the_picture_is_what_the_network_sees():
     model = net()
     x = torch.randn(2, 1500, dtype=torch.float64)

@@ -56,7 +56,7 @@ def test_every_set_of_weights_loads_and_says_what_it_is():
         assert not [n for n in config["trained_on"] if "Ravdess" in n]  # non-commercial
         card = (hub.SHIPPED / name / "README.md").read_text()
         figures = ("2 s", "heard as") if name in classifiers else ("two_speakers | all ", "dB")
-        figures = ("last step", "heard as", "fold 5") if name == "esc10" else figures
+        figures = ("last step", "true, in recordings", "fold 5") if name == "esc10" else figures
         if name == "speech_over_music":
             figures = ("each by itself", "one class at a time", "alone")
         for word in ("Licence of the weights", "Fingerprint", "seed", *figures):

@@ -1,6 +1,7 @@
 """Training on whole clips with folds: what is heard, killing and going on, what comes out."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -187,6 +188,19 @@ def test_boxes_blank_stretches_of_time_and_of_the_whole_spectrum():
         inside = y.flatten(2, 3)[b, 0][box]
         assert torch.allclose(inside, spec[b].mean().expand_as(inside), atol=1e-6)
     assert changed.any()
+
+
+def test_every_member_has_to_be_right_by_itself():
+    torch.manual_seed(0)
+    model = registry.create("esresnet_test", members=2, channels=1).train()
+    picture, shares = model.picture(torch.randn(4, 1000)), torch.eye(2)[[0, 1, 1, 0]]
+    said = model.opinions(picture)
+    assert said.shape == (2, 4, 2) and not torch.allclose(said[0], said[1])
+    assert torch.allclose(said.mean(dim=0), model.clip_logits(picture), atol=1e-5)
+    each = [torch.nn.functional.cross_entropy(one, shares) for one in said]
+    fixed = {"picture": lambda x: picture, "opinions": lambda x: said}
+    loss = module.objective_of(0.0, ClipAugmentCfg())(SimpleNamespace(**fixed), (picture, shares))
+    assert loss.item() == pytest.approx(sum(each).item() / 2, rel=1e-6)
 
 
 @pytest.mark.parametrize(

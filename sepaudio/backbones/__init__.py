@@ -8,13 +8,14 @@ lists them; `backbone(name, in_channels, multiplier)` builds one. `timm:NAME` is
 
 from .detectors import detector, detector_names
 from .inverted import InvertedCfg
-from .network import LinearHead, Network, companions, he_init
+from .network import LinearHead, Network, Together, companions, he_init
 from .table import backbone, build, config, names, scaled
 
 __all__ = [
     "InvertedCfg",
     "LinearHead",
     "Network",
+    "Together",
     "backbone",
     "build",
     "companions",

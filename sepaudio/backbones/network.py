@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+import torch
 from torch import Tensor, nn
 
 from ..layers import PictureConv
@@ -128,6 +129,25 @@ class Network(nn.Module):
         """picture [B, C, F, L] -> features [B, D, F', L'], with a head logits [B, K]."""
         x = self.features(picture)
         return x if self.head is None else self.head(x)
+
+
+class Together(nn.Module):
+    """Networks of one kind, each with weights of its own, which look at the same picture.
+
+    Args:
+        nets: one or more.
+    """
+
+    def __init__(self, nets: Sequence[Network]):
+        super().__init__()
+        self.nets, one = nn.ModuleList(nets), nets[0]
+        self.minimum_size, self.stride = one.minimum_size, one.stride
+        self.stage_channels, self.stage_strides = one.stage_channels, one.stage_strides
+        self.out_channels = one.out_channels * len(nets)
+
+    def forward(self, picture: Tensor) -> Tensor:
+        """picture [B, C, F, L] -> features [B, M D, F', L'], of one network after the other."""
+        return torch.cat([net(picture) for net in self.nets], dim=1)
 
 
 class LinearHead(nn.Module):

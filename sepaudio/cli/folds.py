@@ -64,15 +64,19 @@ def train(about: str, here: Path, arguments: Sequence[str] | None = None, recipe
             print(verb(path, more, output=folder, quiet=options.quiet, **start))
 
 
-def evaluate(about: str, here: Path, arguments: Sequence[str] | None = None) -> None:
+def evaluate(
+    about: str, here: Path, arguments: Sequence[str] | None = None, recipe: str = ""
+) -> None:
     """Judge all runs on what they never heard, and write the tables into README.md.
 
-    RUNS/scores/<recipe> gets files.csv, confusion.csv, summary.json and, with --plot, a picture.
+    The figures go to results.json beside it, and RUNS/scores/<recipe> gets files.csv,
+    confusion.csv, summary.json and, with --plot, a picture.
 
     Args:
         about: text of --help.
         here: folder of the README.
         arguments: of the command line.
+        recipe: comes first, and the others are compared with it; "" for the first by name.
     """
     parser = _parser(about)
     parser.add_argument("--runs", type=Path, default=Path("runs") / here.name)
@@ -80,18 +84,25 @@ def evaluate(about: str, here: Path, arguments: Sequence[str] | None = None) -> 
     parser.add_argument("--draws", type=int, default=1000, help="of recordings, for intervals")
     parser.add_argument("--readme", type=Path, default=here / "README.md")
     options = parser.parse_args(arguments)
+    from ..files import atomic_json
     from ..verbs import evaluate_folds as verb
     from ..verbs.results import fill
 
-    folders = sorted({path.parent.parent for path in options.runs.glob("*/*/model")})
+    folders = sorted(
+        {path.parent.parent for path in options.runs.glob("*/*/model")},
+        key=lambda folder: (folder.name != recipe, folder.name),
+    )
     if not folders:
         raise SystemExit(f"no trained model in {options.runs}: expected */*/model; run train.py")
     found = {folder.name: verb.Runs.read(folder) for folder in folders}
-    text = ""
+    text, figures = "", {}
     for name, runs in found.items():
-        text += verb.report(name, runs, options.runs / "scores" / name, options.draws, options.plot)
+        out = options.runs / "scores" / name
+        text += verb.report(name, runs, out, options.draws, options.plot)
+        figures[name] = json.loads((out / "summary.json").read_text(encoding="utf-8"))
     text += verb.compared(found, options.draws)
     fill(options.readme, text)
+    atomic_json(options.readme.with_name("results.json"), figures)
     print(text)
 
 

@@ -7,12 +7,13 @@ counts confirm: 23,610,482, 30,634,098 and 30,109,045 for 50 classes.
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..backbones import InvertedCfg, backbone, he_init
+from ..backbones import InvertedCfg, Together, backbone, he_init
 from ..frontends import Bands, BandsCfg, bands_cfg
 from ..layers import PoolAttention2d
 from ..registry import register
@@ -31,6 +32,7 @@ ESC50 = (
 )  # fmt: skip
 
 KERNELS = ((3, 1), (1, 5), (3, 1), (1, 5))  # (frequency, time) of the stages' attention
+MASKS = len(KERNELS) + 1  # of a member: behind every stage, and on the pooled vector
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +60,10 @@ class ESResNetCfg:
             the other. Evaluation is the same.
         several: whether a sound may be of several classes, or of none: each logit is then that of
             a class by itself, and its sigmoid the probability.
+        turns: so many times is a clip judged, each time from another moment on, its end coming
+            round to the front; the features are averaged. Training turns nothing.
+        members: networks that look at the same picture, each with a backbone and masks of its own.
+            The logits are the means of theirs; in training each has to be right by itself.
     """
 
     labels: tuple[str, ...] = ESC50
@@ -73,6 +79,8 @@ class ESResNetCfg:
     seconds: float = 5.0
     fold_channels: bool = True
     several: bool = False
+    turns: int = 1
+    members: int = 1
 
     def __post_init__(self) -> None:
         if len(self.labels) < 2:
@@ -81,6 +89,10 @@ class ESResNetCfg:
             raise ValueError(f"seconds={self.seconds}: expected more than 0")
         if self.channels < 1:
             raise ValueError(f"channels={self.channels}: expected 1 (mono), 2 (stereo) or more")
+        if self.turns < 1 or self.members < 1:
+            raise ValueError(
+                f"turns={self.turns}, members={self.members}: expected 1 or more of both"
+            )
         if len(self.last_kernel) != 2 or any(n < 1 or n % 2 == 0 for n in self.last_kernel):
             raise ValueError(f"last_kernel={self.last_kernel}: expected two odd numbers")
 
@@ -138,10 +150,13 @@ class ESResNet(nn.Module):
         super().__init__()
         self.cfg, self.labels, self.several = cfg, cfg.labels, cfg.several
         self.frontend = Bands(cfg.features)
-        self.backbone = net = backbone(
-            cfg.backbone, cfg.features.n_bands, cfg.multiplier, depth=cfg.depth
-        )
-        self.attention = nn.ModuleList()
+        nets = [
+            backbone(cfg.backbone, cfg.features.n_bands, cfg.multiplier, depth=cfg.depth)
+            for _ in range(cfg.members)
+        ]
+        net = nets[0]
+        self.backbone: nn.Module = net if cfg.members == 1 else Together(nets)
+        self.attention = nn.ModuleList()  # of one member after the other
         if cfg.attention:
             if len(net.stages) != len(KERNELS):
                 raise ValueError(
@@ -150,13 +165,13 @@ class ESResNet(nn.Module):
                 )
             high, wide = cfg.last_kernel
             channels = [*net.stage_channels, net.out_channels]
-            for i, kernel in enumerate((*KERNELS, (high, wide))):
+            for i, kernel in (*enumerate((*KERNELS, (high, wide))),) * cfg.members:
                 self.attention.append(
                     PoolAttention2d(channels[i], channels[i + 1], kernel, cfg.attention_bias)
                 )
             he_init(self.attention)
         self.dropout = nn.Dropout(cfg.dropout)
-        self.head = nn.Linear(net.out_channels, len(cfg.labels))
+        self.head = nn.Linear(net.out_channels * cfg.members, len(cfg.labels))
         self.channels = cfg.channels if cfg.channels > 1 else None
         self.sample_rate = cfg.features.sample_rate  # [Hz]
         self.hop = self.frontend.hop  # [samples]
@@ -183,6 +198,15 @@ class ESResNet(nn.Module):
         y: Tensor = self.head(self.dropout(pooled))
         return y
 
+    def opinions(self, picture: Tensor) -> Tensor:
+        """What the front-end gives -> logits of every member [M, B, K], the model's their mean."""
+        if self.cfg.members == 1:
+            return self.clip_logits(picture)[None]
+        pooled = self._pooled(picture if picture.ndim == 5 else picture[:, None])
+        n, heads = self.cfg.members, self.head.weight.chunk(self.cfg.members, dim=1)
+        each = zip((n * self.dropout(pooled)).chunk(n, dim=1), heads, strict=True)
+        return torch.stack([F.linear(x, weight, self.head.bias) for x, weight in each])
+
     def picture(self, waveform: Tensor) -> Tensor:
         """waveform [B, T] or [B, C, T] -> what the network sees [B, C, 3, F, L], in dB."""
         y: Tensor = self.frontend(self._filled(self._channels(waveform)))
@@ -191,15 +215,18 @@ class ESResNet(nn.Module):
     def class_maps(self, waveform: Tensor) -> Tensor:
         """waveform [B, T] or [B, C, T] -> maps [B, K, F', L'] of what speaks for each class.
 
-        The mean of a class's map and the head's bias of that class are its logit. The last mask
-        is one number per feature and clip, so that it scales the maps as it scales their mean.
+        The mean of a class's map and the head's bias of that class are its logit, of the clip as it
+        begins where `turns` ask for more. The last mask is one number per feature and clip, so
+        that it scales the maps as it scales their mean.
 
         Source: Zhou et al. 2015 (1512.04150), eq. 2.
         """
         picture = self.picture(waveform)
-        x = self._features(picture.flatten(0, 1))
-        if self.attention:
-            x = x * self.attention[-1](x, x.new_ones(*x.shape[:2], 1, 1))
+        x = picture.flatten(0, 1)
+        parts = [self._maps(x, member) for member in range(self.cfg.members)]
+        ones = x.new_ones(len(x), parts[0].shape[1], 1, 1)
+        parts = [y * self._masked(y, ones, member) for member, y in enumerate(parts)]
+        x = torch.cat(parts, dim=1) / self.cfg.members
         maps = torch.einsum("bdfl,kd->bkfl", x, self.head.weight)
         return maps.reshape(*picture.shape[:2], *maps.shape[1:]).sum(dim=1)
 
@@ -214,7 +241,7 @@ class ESResNet(nn.Module):
             return self._pooled(self.picture(x))
         if lengths.numel() and int(lengths.min()) < 1:
             raise ValueError(f"lengths={lengths.tolist()}: expected at least 1 sample each")
-        y = x.new_zeros(len(x), self.backbone.out_channels)
+        y = x.new_zeros(len(x), self.head.in_features)
         for length in torch.unique(lengths).tolist():
             rows = lengths == length
             y = y.masked_scatter(
@@ -240,22 +267,42 @@ class ESResNet(nn.Module):
 
     def _pooled(self, picture: Tensor) -> Tensor:
         """Pictures [B, C, 3, F, L] -> features [B, D]."""
+        turns, n_frames = 1 if self.training else self.cfg.turns, picture.shape[-1]
+        y = self._summed(picture)
+        for i in range(1, turns):  # one by one: maps of all at once would take their memory
+            y = y + self._summed(picture.roll(i * n_frames // turns, -1))
+        return y / turns if turns > 1 else y
+
+    def _summed(self, picture: Tensor) -> Tensor:
+        """Pictures [B, C, 3, F, L] -> features [B, D], as they are."""
         if self.cfg.fold_channels:
             return self._vector(picture.flatten(0, 1)).reshape(*picture.shape[:2], -1).sum(dim=1)
         return torch.stack([self._vector(x) for x in picture.unbind(1)]).sum(dim=0)
 
-    def _features(self, picture: Tensor) -> Tensor:
-        """Picture [B, 3, F, L] -> the last stage's maps [B, D, F', L']."""
-        x: Tensor = self.backbone.stem(picture)
-        for i, stage in enumerate(self.backbone.stages):
+    def _maps(self, picture: Tensor, member: int) -> Tensor:
+        """Picture [B, 3, F, L] -> the maps of a member's last stage [B, D, F', L']."""
+        trunk: Any = self.backbone
+        net = trunk.nets[member] if self.cfg.members > 1 else trunk
+        x: Tensor = net.stem(picture)
+        for i, stage in enumerate(net.stages):
             y: Tensor = stage(x)
-            x = self.attention[i](x, y) if self.attention else y
+            x = self.attention[MASKS * member + i](x, y) if self.attention else y
         return x
 
+    def _masked(self, x: Tensor, y: Tensor, member: int) -> Tensor:
+        """Maps [B, D, F', L'] and their means [B, D, 1, 1] -> these, behind the last mask."""
+        if not self.attention:
+            return y
+        y = self.attention[MASKS * member + MASKS - 1](x, y)
+        return y
+
     def _vector(self, picture: Tensor) -> Tensor:
-        """Picture [B, 3, F, L] -> features [B, D]."""
-        x = self._features(picture)
-        y = x.mean(dim=(2, 3), keepdim=True)
-        if self.attention:
-            y = self.attention[-1](x, y)
-        return y[:, :, 0, 0]
+        """Picture [B, 3, F, L] -> features [B, M D], of one member after the other.
+
+        They are parts of a mean of members, so that the head's logits are the mean of theirs.
+        """
+        parts = []
+        for member in range(self.cfg.members):
+            x = self._maps(picture, member)
+            parts.append(self._masked(x, x.mean(dim=(2, 3), keepdim=True), member)[:, :, 0, 0])
+        return torch.cat(parts, dim=1) / self.cfg.members

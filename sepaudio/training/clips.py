@@ -209,10 +209,17 @@ def objective_of(
     """Cross-entropy with shares of classes, of the worst copy of each clip.
 
     Pictures have boxes, and in some batches boxes of other pictures; a teacher hears none of them.
+    A model of several members has the mean of their losses.
 
     With `several` classes a clip, that of each class by itself, summed; smoothing moves targets
     towards a half.
     """
+
+    def losses_of(logits: Tensor, shares: Tensor) -> Tensor:
+        if not several:
+            return F.cross_entropy(logits, shares, label_smoothing=smoothing, reduction="none")
+        soft = shares * (1 - smoothing) + smoothing / 2
+        return F.binary_cross_entropy_with_logits(logits, soft, reduction="none").sum(dim=1)
 
     def objective(model: Any, batch: tuple[Tensor, Tensor]) -> Tensor:
         waveform, shares = batch
@@ -220,13 +227,9 @@ def objective_of(
         if cfg.cutmix and torch.rand(()).item() < cfg.cutmix:
             random = np.random.default_rng(int(torch.randint(2**31, ())))  # that of the step
             picture, shares = cutmix(picture, shares, random)
-        logits: Tensor = model.clip_logits(picture)
-        if several:
-            soft = shares * (1 - smoothing) + smoothing / 2
-            each = F.binary_cross_entropy_with_logits(logits, soft, reduction="none")
-            losses = each.sum(dim=1)
-        else:
-            losses = F.cross_entropy(logits, shares, label_smoothing=smoothing, reduction="none")
+        said = model.opinions(picture)  # [M, B, K]
+        logits = said.mean(dim=0)
+        losses = torch.stack([losses_of(one, shares) for one in said]).mean(dim=0)
         hard = worst(losses, cfg.copies)
         if distill is None or teacher is None:
             return hard

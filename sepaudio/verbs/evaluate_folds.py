@@ -169,11 +169,15 @@ def report(name: str, runs: Runs, out: Path, draws: int = judged.DRAWS, plot: bo
 
 
 def compared(found: Mapping[str, Runs], draws: int = judged.DRAWS) -> str:
-    """Markdown of every recipe against the first, on the clips that both were judged on."""
+    """Markdown of every recipe against the first, on the folds that both were judged on."""
     names = list(found)
     lines = {}
     for name in names[1:]:
-        ours, theirs = (judge(found[one].each) for one in (name, names[0]))
+        both = [{run.name: run for run in found[one].each} for one in (name, names[0])]
+        shared = [fold for fold in both[0] if fold in both[1]]
+        if not shared:
+            continue
+        ours, theirs = (judge([runs[fold] for fold in shared]) for runs in both)
         if list(ours.files) == list(theirs.files):
             lines[f"{name} - {names[0]}"] = judged.compare(ours, theirs, draws)
     return f"### Compared\n\n{compared_as_markdown(lines)}\n" if lines else ""
