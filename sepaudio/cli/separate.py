@@ -63,7 +63,7 @@ def common(parser: Any) -> None:
     )
     parser.add_argument("--whole", type=float, default=WHOLE, help="[s] heard at once")
     parser.add_argument("-d", "--device", default="auto", help="auto, cpu, cuda or mps")
-    parser.add_argument("--workers", type=int, default=0, help="files at once; as many as cores")
+    parser.add_argument("--workers", type=int, default=0, help="files at once, each by one thread")
     parser.add_argument("-v", "--verbose", action="store_true", help="say how fast it went")
 
 
