@@ -24,10 +24,14 @@ from sepaudio.training.fitted import fit_level, fit_presence
 from sepaudio.training.mixtures import (
     batch_at,
     extraction,
+    judge_of,
+    missed,
     mixers,
+    objective_of,
     separation,
     told_apart,
 )
+from sepaudio.training.process import compiled
 from sepaudio.training.start import held
 from sepaudio.verbs.train import train
 
@@ -213,6 +217,84 @@ def test_an_absent_speaker_is_pushed_to_silence(folder, tmp_path):
     assert full.item() - loss(model, batch).item() == pytest.approx(20, abs=3)
 
 
+def test_both_kinds_of_mixtures_weigh_alike_in_presence():
+    """However many lack the speaker; who says nothing loses what chance does."""
+    for n_here in range(6):
+        here = torch.arange(5) < n_here
+        one_kind = 0.5 / 0.9 if n_here in (0, 5) else 1.0
+        assert missed(torch.zeros(5), here).item() == pytest.approx(math.log(2) * one_kind)
+    one, four = (missed(torch.tensor([0.0, 0, 0, 0, x]), torch.arange(5) < 4) for x in (-9.0, 9.0))
+    here = torch.arange(5) < 4
+    assert one < missed(torch.zeros(5), here) < four
+    assert missed(20.0 * (2 * here - 1), here) < 1e-6
+
+
+def test_blocks_learn_to_tell_who_is_there(folder, tmp_path):
+    """The gradient of what a layer says of their output reaches them; the layer is not kept."""
+    path = recipe_of(folder, tmp_path, "tsenet_test")
+    more = ["presence=1.0", "data.mixing.absent=0.5", "optim.steps=2"]
+    cfg = recipes.read(path, more)
+    model = registry.create("tsenet_test")
+    batch = batch_at(mixers(cfg, model)[0], 8, 0)(0, 0, 1)
+    judge = judge_of(model, cfg)
+    torch.nn.init.normal_(judge.weight)
+
+    def gradient(weight):
+        model.zero_grad()
+        loss = extraction("si_snr", 1.0, presence=weight, judge=judge)(model, batch)
+        loss.backward()
+        return loss.item(), torch.cat([p.grad.flatten() for p in model.tcn.parameters()])
+
+    (without, a), (with_it, b) = gradient(0.0), gradient(1.0)
+    assert (a - b).abs().max() > 1e-4
+    embedding = model.speaker(batch["enrollment"], batch["enrollment_lengths"])
+    _, found = model.heard(batch["mixture"], embedding)
+    told = missed(judge(found)[:, 0], batch["target"] >= 0)
+    assert with_it - without == pytest.approx(told.item(), rel=1e-4)
+    plain = extraction("si_snr", 1.0)(model, batch).item()
+    assert without == pytest.approx(plain, rel=1e-5)
+    kept = hub.load(train(path, more, output=tmp_path / "run", quiet=True)).state_dict()
+    assert set(kept) == set(model.state_dict())
+    assert judge_of(registry.create("mitas_test"), cfg) is None
+    assert judge_of(model, replace(cfg, presence=0.0)) is None
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # torch's own, of several kinds
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+@pytest.mark.parametrize("architecture", ["mitas_test", "tsenet_test"])
+def test_a_compiled_step_is_the_same_step(folder, tmp_path, architecture):
+    path = recipe_of(folder, tmp_path, architecture)
+    cfg, found = recipes.read(path), []
+    torch.manual_seed(0)
+    model = registry.create(architecture)
+    batch = batch_at(mixers(cfg, model)[0], 4, 0)(0, 0, 1)
+    for how in (objective_of(model, cfg), compiled(objective_of(model, cfg))):
+        model.zero_grad()
+        loss = how(model, batch)
+        loss.backward()
+        there = [p.grad.flatten() for p in model.parameters() if p.grad is not None]
+        found.append((loss.item(), torch.cat(there)))
+    (one, a), (other, b) = found
+    assert other == pytest.approx(one, abs=1e-3)
+    assert (a - b).norm() < 1e-3 * a.norm()
+    run = train(path, ["optim.compile=true", "optim.steps=2"], output=tmp_path / "run", quiet=True)
+    assert set(hub.load(run).state_dict()) == set(model.state_dict())
+
+
+def test_compiling_wants_a_compiler(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(
+        ValueError, match=r"compile=true: expected a C\+\+ compiler .*compile=false"
+    ):
+        train(
+            recipe_of(folder, tmp_path, "mitas_test"),
+            ["optim.compile=true"],
+            output=tmp_path / "run",
+            quiet=True,
+        )
+
+
 @pytest.mark.parametrize(
     ("architecture", "override", "message"),
     [
@@ -246,15 +328,16 @@ def test_presence_is_calibrated_by_mixtures_that_lack_the_speaker(folder, tmp_pa
     batch = batch_at(half, 48, 1)(0, 0, 1)
     here = batch["target"] >= 0
     assert 12 < here.sum() < 36
-    fit_presence(model, [half], 48, 16)
+    fit_presence(model, [half], [half], 48, 16)
     embedding = model.speaker(batch["enrollment"], batch["enrollment_lengths"])
-    found = model.presence(batch["mixture"], model(batch["mixture"], embedding), embedding)
+    found = model.presence(batch["mixture"], embedding)
     assert abs(found.mean() - here.float().mean()) < 0.05  # as the mean of a fit must be
-    model.hints = lambda mixture, *_: 2.0 * here[: len(mixture), None].repeat(1, 4)
+    size = model.evidence.in_features
+    model.hints = lambda mixture, _: (2.0 * here[:, None].repeat(1, size), mixture)
     one = half.item
-    half.item = lambda seed, epoch, index: one(1, 0, index)
-    fit_presence(model, [half, half], 48, 48)
-    told = torch.sigmoid(model.evidence(model.hints(batch["mixture"]))[:, 0])
+    half.item = lambda seed, epoch, index: one(1, 0, index % 48)
+    fit_presence(model, [half], [half, half], 48, 48)
+    told = torch.sigmoid(model.evidence(model.hints(batch["mixture"], embedding)[0])[:, 0])
     assert told[here].min() > 0.9
     assert told[~here].max() < 0.1
 

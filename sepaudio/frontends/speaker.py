@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..context import WHOLE
-from ..layers import TCN, FixedNorm, TCNCfg, TimeConv, pool_time
+from ..layers import TCN, FixedNorm, TCNCfg, TimeConv, pool_statistics
 from ..registry import register
 from .mel import LogMel, MelCfg, mel_cfg
 
@@ -76,9 +76,7 @@ class SpeakerEncoder(nn.Module):
         frames = None if lengths is None else self.frontend.frames(lengths)
         x = self.bottleneck(self.standardize(self.frontend(enrollment, WHOLE, lengths)))
         x = self.tcn(x, lengths=frames)
-        mean = pool_time(x, "mean", frames)
-        variance = pool_time((x - mean[..., None]).square(), "mean", frames)
-        y: Tensor = self.head(torch.cat([mean, (variance + 1e-5).sqrt()], dim=1))
+        y: Tensor = self.head(pool_statistics(x, frames))
         return y
 
 

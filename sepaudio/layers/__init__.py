@@ -35,7 +35,7 @@ from .norm import (
 )
 from .partial import CrossStage
 from .poly import PolyUnit
-from .pool import POOLS, mask_time, pool_time, vote_time
+from .pool import POOLS, mask_time, pool_statistics, pool_time, vote_time
 from .pyramid import PreActBottleneck, PyramidConv
 from .recurrent import RecurrentConv
 from .regularise import DropPath, LayerScale, drop_rates
@@ -178,6 +178,7 @@ __all__ = [
     "overlap",
     "picture_norm",
     "plan",
+    "pool_statistics",
     "pool_time",
     "position_conv",
     "psroi_align",

@@ -66,3 +66,13 @@ def pool_time(x: Tensor, kind: str = "mean", lengths: Tensor | None = None) -> T
     if kind not in POOLS:
         raise ValueError(f"pool={kind!r}: expected one of {', '.join(POOLS)}")
     return POOLS[kind](x, lengths)
+
+
+def pool_statistics(x: Tensor, lengths: Tensor | None = None) -> Tensor:
+    """x [B, C, L] -> [B, 2 C]: mean and deviation over the frames before lengths[b].
+
+    Source: statistics pooling of Snyder et al. 2018 (10.1109/ICASSP.2018.8461375), section 2.1.
+    """
+    mean = _mean(x, lengths)
+    variance = _mean((x - mean[..., None]).square(), lengths)
+    return torch.cat([mean, (variance + 1e-5).sqrt()], dim=1)

@@ -32,10 +32,10 @@ from ..frontends import (
     reach,
     vectors,
 )
-from ..layers import TCN, TCNCfg, TimeConv, mask_time, masks_of, norm
+from ..layers import TCN, TCNCfg, TimeConv, mask_time, masks_of, norm, pool_statistics
 from ..registry import build, register
 
-EVIDENCE = 4  # numbers that tell whether the enrolled speaker is heard
+ALIKE = 4  # numbers that tell how like the enrolled voice what is heard sounds
 FUSE = ("all", "first")
 DENSE = ("shared", "each", "none")
 
@@ -226,7 +226,8 @@ class TseNet(nn.Module):
         self.receptive_field = None if endless else reach(frames, cfg.kernel_size, cfg.stride)
         self.dead_parameters = tuple(f"tcn.{name}" for name in self.tcn.dead_parameters())
         if cfg.presence:
-            self.evidence = nn.Linear(EVIDENCE, 1)  # fitted when all else is trained
+            n_hints = ALIKE + 2 * (tcn.skip or tcn.bottleneck)
+            self.evidence = nn.Linear(n_hints, 1)  # fitted when all else is trained
             self.dead_parameters += ("evidence.weight", "evidence.bias")
 
     def enroll(self, enrollment: Tensor, lengths: Tensor | None = None) -> Embedding:
@@ -260,6 +261,27 @@ class TseNet(nn.Module):
         Raises:
             ValueError: wrong shapes, no sample at all, or another front-end's embedding.
         """
+        return self._heard(mixture, embedding, context, lengths)[0]
+
+    def heard(
+        self, mixture: Tensor, embedding: Tensor | Embedding, lengths: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """The estimate [B, T], and what the blocks made of the mixture [B, 2 C].
+
+        That is mean and deviation over time of what the mask is made from: it differs where the
+        enrolled speaker is not found.
+        """
+        estimate, y, frames = self._heard(mixture, embedding, WHOLE, lengths)
+        return estimate, pool_statistics(y, frames)
+
+    def _heard(
+        self,
+        mixture: Tensor,
+        embedding: Tensor | Embedding,
+        context: Context,
+        lengths: Tensor | None,
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """The estimate [B, T], what its mask is made from [B, C, L], and the lengths in frames."""
         x = as_channels(mixture, None, context)
         v = vectors(embedding, self.speaker, self.embedding_size, len(x))
         frames = None if lengths is None else self.encoder.frames(lengths)
@@ -273,31 +295,32 @@ class TseNet(nn.Module):
         mask = mask.repeat(1, spec.shape[1] // self.n_masks, 1)  # real and imaginary parts alike
         spec = mask_time(spec, frames)  # frames of the padding alone add nothing
         estimate = self.decoder(mask * spec, x.shape[-1], context.at("decoder"))
-        return mask_time(estimate[:, 0], lengths)
+        return mask_time(estimate[:, 0], lengths), y, frames
 
-    def hints(self, mixture: Tensor, estimate: Tensor, embedding: Tensor | Embedding) -> Tensor:
-        """What tells whether the enrolled speaker is in the mixtures: [B, 4].
+    def hints(self, mixture: Tensor, embedding: Tensor | Embedding) -> tuple[Tensor, Tensor]:
+        """What tells whether the enrolled speaker is in the mixtures [B, 4 + 2 C]; the estimate.
 
         How like the enrolled voice the estimate, the mixture and the rest sound, as cosines of
-        their embeddings, and the estimate's share of the mixture's energy [10 dB].
+        their embeddings, the estimate's share of the mixture's energy [10 dB], and what the
+        blocks made of the mixture, see `heard`.
 
         Args:
             mixture: [B, T] at `sample_rate`.
-            estimate: [B, T], what `forward` made of it.
             embedding: [B, E], or one for all.
         """
         assert self.speaker is not None  # the cfg sees to it
+        made, found = self.heard(mixture, embedding)
         v = vectors(embedding, self.speaker, self.embedding_size, len(mixture))
-        power = estimate.square().sum(1, keepdim=True).clamp_min(1e-10)
+        power = made.square().sum(1, keepdim=True).clamp_min(1e-10)
         level = mixture.square().sum(1, keepdim=True).clamp_min(1e-10)
-        estimate = estimate * (estimate * mixture).sum(1, keepdim=True) / power  # as it fits best
+        estimate = made * (made * mixture).sum(1, keepdim=True) / power  # as it fits best
         power = estimate.square().sum(1, keepdim=True).clamp_min(1e-10)
         sounds = (estimate * (level / power).sqrt(), mixture, mixture - estimate)
         alike = [torch.cosine_similarity(self.speaker(x), v, dim=1) for x in sounds]
-        share = (power / level).clamp_min(1e-4).log10()[:, 0]
-        return torch.stack([*alike, share], dim=1)
+        share = (power / level).clamp_min(1e-4).log10()
+        return torch.cat([torch.stack(alike, dim=1), share, found], dim=1), made
 
-    def presence(self, mixture: Tensor, estimate: Tensor, embedding: Tensor | Embedding) -> Tensor:
+    def presence(self, mixture: Tensor, embedding: Tensor | Embedding) -> Tensor:
         """How likely it is that the enrolled speaker is in the mixtures: [B] from 0 to 1.
 
         Calibrated for mixtures of `cfg.presence` seconds in half of which the speaker is; see
@@ -308,5 +331,5 @@ class TseNet(nn.Module):
         """
         if not self.cfg.presence:
             raise ValueError("this extractor judges no presence: expected a cfg with presence > 0")
-        logits: Tensor = self.evidence(self.hints(mixture, estimate, embedding))
+        logits: Tensor = self.evidence(self.hints(mixture, embedding)[0])
         return logits[:, 0].sigmoid()

@@ -20,13 +20,16 @@ from ..metrics.signal import EPS
 from .draws import Batch, Source, batches, lengths_of, placed
 from .recipe import MixtureRecipeCfg
 from .start import held
+from .survey import say
 
 # What silence may cost those who are there [dB]: half of the 0.2 that are bearable, since voices
 # that it never heard are judged worse than those that the threshold was chosen by.
 COST = 0.1
 # And how many of them may fall silent: of a network that has learned little silence costs nothing.
 MISSES = 0.05
-# What presence is calibrated on: two voices, which as those of one recording share a microphone.
+MORE = 4  # times as many mixtures are learned from as calibrated on
+SMALL = 1e-3  # of the regression, see `logistic`
+# What presence is fitted on: two voices, which as those of one recording share a microphone.
 HALF: dict[str, Any] = {
     "absent": 0.5,
     "n_src": (2, 2),
@@ -36,20 +39,32 @@ HALF: dict[str, Any] = {
 }
 
 
-def fit_rest(model: Any, valid: Source, cfg: MixtureRecipeCfg) -> None:
-    """What no gradient finds, measured on the valid split, but for parts that are frozen."""
+def fit_rest(model: Any, valid: Source, cfg: MixtureRecipeCfg, quiet: bool = True) -> None:
+    """What no gradient finds, measured when all else is learned, but for parts that are frozen."""
     data, batch = cfg.data, cfg.optim.batch
     decoder = [f"decoder.{name}" for name in model.decoder.state_dict()]
     if not any(held(name, cfg.freeze) for name in decoder):
         fit_level(model, valid, data.valid_items, batch)
     presence = getattr(model.cfg, "presence", 0.0)
     if presence and not held("evidence", cfg.freeze):
-        manifests = data.manifests[: data.presence_manifests or None]
         of_two = replace(data.mixing, seconds=presence, **HALF)
         alone = replace(of_two, n_src=(1, 1), noise=data.mixing.noise, music=data.mixing.music)
         kinds = [of_two, *([alone] if alone.noise or alone.music else [])]
-        made = [load(kind, manifests, "valid", data.shelf, data.on_bad) for kind in kinds]
-        fit_presence(model, placed(made, data.mix_on), 16 * data.valid_items, batch)
+        train, judged = (
+            placed(
+                [load(kind, manifests, split, data.shelf, data.on_bad) for kind in kinds],
+                data.mix_on,
+            )
+            for split, manifests in (
+                ("train", data.manifests),
+                ("valid", data.manifests[: data.presence_manifests or None]),
+            )
+        )
+        items = 16 * data.valid_items
+        if not quiet:
+            n = len(kinds) * (1 + MORE) * items
+            say(f"presence: {n} mixtures of {presence:g} s are heard to learn and calibrate it")
+        fit_presence(model, train, judged, items, batch)
 
 
 def fit_level(model: Any, mixer: Source, items: int, batch: int) -> float:
@@ -74,20 +89,49 @@ def fit_level(model: Any, mixer: Source, items: int, batch: int) -> float:
     return gain
 
 
-def fit_presence(model: Any, mixers: Sequence[Source], items: int, batch: int) -> None:
-    """Calibrate an extractor's presence: logistic regression on mixtures half of which lack him.
+def fit_presence(
+    model: Any, train: Sequence[Source], valid: Sequence[Source], items: int, batch: int
+) -> None:
+    """Find and calibrate an extractor's presence, on mixtures half of which lack the speaker.
 
-    Then the cfg's `least_presence`: the most that silences on average no more than `COST` dB of
-    what is heard of those who are there, and `MISSES` of them, of whatever kind the mixtures are.
+    A logistic regression on the hints of training mixtures, and another one on what it says of
+    mixtures of the valid split, whose speakers the extractor has never heard: this sets how sure
+    it is. Then the cfg's `least_presence`: the most that silences on average no more than `COST`
+    dB of what is heard of those who are there, and `MISSES` of them, of whatever kind the
+    mixtures are.
+
+    Source of the second regression: Platt 1999, "Probabilistic outputs for support vector
+    machines", section 2.
 
     Args:
         model: an extractor whose cfg has `presence`.
-        mixers: draw mixtures of that length, of one kind each.
-        items: how many of each.
+        train: draw mixtures of that length, of one kind each.
+        valid: the same of the valid split.
+        items: how many of each on the valid split; `MORE` times as many of each are learned from.
         batch: how many at once.
     """
-    kinds = [listen(model, mixer, items, batch) for mixer in mixers]
+    found = [listen(model, mixer, MORE * items, batch) for mixer in train]
+    hints, here, _ = (torch.cat(parts) for parts in zip(*found, strict=True))
+    weight, bias = logistic(hints, here, SMALL)
+    kinds = [listen(model, mixer, items, batch) for mixer in valid]
     x, y = torch.cat([x for x, _, _ in kinds]), torch.cat([y for _, y, _ in kinds])
+    scale, shift = logistic((x @ weight + bias)[:, None], y)
+    with torch.no_grad():
+        model.evidence.weight.copy_((weight * scale)[None])
+        model.evidence.bias.copy_(bias * scale + shift)
+    least = min(affordable(_told(model, x[y > 0]), heard) for x, y, heard in kinds)
+    model.cfg = replace(model.cfg, least_presence=least)
+
+
+def logistic(x: Tensor, y: Tensor, small: float = 0.0) -> tuple[Tensor, Tensor]:
+    """Weights [D] and bias [1] of the logistic regression that tells y [N] from x [N, D].
+
+    Args:
+        x: float64.
+        y: 0 or 1.
+        small: weight of the sum of squares of the weights, those of hints of deviation 1; with it
+            hints that part the two wholly stay finite.
+    """
     mean, deviation = x.mean(0), x.std(0).clamp_min(1e-6)
     head = torch.zeros(x.shape[1] + 1, dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS([head], max_iter=200, line_search_fn="strong_wolfe")
@@ -95,22 +139,18 @@ def fit_presence(model: Any, mixers: Sequence[Source], items: int, batch: int) -
     def closure() -> Tensor:
         optimizer.zero_grad()
         logits = (x - mean) / deviation @ head[:-1] + head[-1]
-        small = 1e-3 * head[:-1].square().sum()  # hints that part the two wholly stay finite
-        loss = F.binary_cross_entropy_with_logits(logits, y) + small
+        loss = F.binary_cross_entropy_with_logits(logits, y) + small * head[:-1].square().sum()
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
     optimizer.step(closure)  # type: ignore[no-untyped-call]
-    with torch.no_grad():
-        weight = head[:-1] / deviation
-        model.evidence.weight.copy_(weight[None])
-        model.evidence.bias.copy_((head[-1] - weight @ mean)[None])
-    least = min(affordable(_told(model, x[y > 0]), heard) for x, y, heard in kinds)
-    model.cfg = replace(model.cfg, least_presence=least)
+    found = head.detach()
+    weight = found[:-1] / deviation
+    return weight, found[-1:] - weight @ mean
 
 
 def listen(model: Any, mixer: Source, items: int, batch: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Hints [N, 4] of mixtures, whether the speaker is there [N], and SI-SNR of those who are [M].
+    """Hints [N, D] of mixtures, whether the speaker is there [N], and SI-SNR of those who are [M].
 
     Args:
         model: an extractor whose cfg has `presence`.
@@ -123,8 +163,8 @@ def listen(model: Any, mixer: Source, items: int, batch: int) -> tuple[Tensor, T
         there = made["target"] >= 0
         with torch.inference_mode():
             embedding = model.speaker(made["enrollment"], made["enrollment_lengths"])
-            estimate = model(made["mixture"], embedding)
-            hints.append(model.hints(made["mixture"], estimate, embedding).double().cpu())
+            told, estimate = model.hints(made["mixture"], embedding)
+            hints.append(told.double().cpu())
             target = made["sources"][there, made["target"][there]]
             heard.append(-neg_si_snr(estimate[there], target).double().cpu())
         here.append(there.double().cpu())
@@ -133,7 +173,7 @@ def listen(model: Any, mixer: Source, items: int, batch: int) -> tuple[Tensor, T
 
 @torch.no_grad()
 def _told(model: Any, hints: Tensor) -> Tensor:
-    """hints [N, 4] -> probability of presence [N]."""
+    """hints [N, D] -> probability of presence [N]."""
     logits: Tensor = model.evidence(hints.to(model.evidence.weight))
     return logits[:, 0].sigmoid().cpu()
 

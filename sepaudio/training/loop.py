@@ -27,7 +27,7 @@ from ..files import atomic_text
 from .clip import adaptive_clip
 from .optim import OptimCfg, factor
 from .optimizers import optimizer_of, sharpened
-from .process import keep_memory, quiet_lightning
+from .process import compiled, keep_memory, quiet_lightning
 from .start import freeze
 from .survey import tell_pace
 
@@ -321,7 +321,8 @@ def run(
         atomic_text(before, resolved)
     judged = validate if cfg.valid_every else None
     paced = paced or (None if quiet else tell_pace)
-    task = Task(model, objective, cfg, seed, folder, judged, frozen, paced, helper)
+    learned = compiled(objective) if cfg.compile else objective
+    task = Task(model, learned, cfg, seed, folder, judged, frozen, paced, helper)
     loader = DataLoader(
         _Parts(draw, cfg, rank, world),
         batch_size=None,

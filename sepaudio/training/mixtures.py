@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from .. import hub, registry
 from ..data import manifest
@@ -54,7 +55,14 @@ def separation(loss: str) -> Objective:
     return objective
 
 
-def extraction(loss: str, weight: float, voices: float = 0.0, level: float = 0.0) -> Objective:
+def extraction(
+    loss: str,
+    weight: float,
+    voices: float = 0.0,
+    level: float = 0.0,
+    presence: float = 0.0,
+    judge: nn.Module | None = None,
+) -> Objective:
     """The loss of the enrolled speaker; where he is absent, `weight` times what is left of it all.
 
     `level` is the weight of how far estimates are from as loud as their sources [dB]: without it
@@ -63,13 +71,20 @@ def extraction(loss: str, weight: float, voices: float = 0.0, level: float = 0.0
 
     The model's own front-end hears the enrollment and, if it has weights, learns with the rest:
     with `voices` also from telling whose voice is whose among the sources of the batch.
+
+    With a `presence` the blocks learn to tell whether the speaker is there, too: a layer `judge`,
+    which learns with the rest and is not kept, says so from their output.
     """
 
     def objective(model: Any, batch: Batch) -> Tensor:
         embedding = model.speaker(batch["enrollment"], batch["enrollment_lengths"])
         lengths = lengths_of(batch)
-        estimate = model(batch["mixture"], embedding, lengths=lengths).float()
-        here = batch["target"] >= 0
+        here, found = batch["target"] >= 0, None
+        if judge is None:
+            estimate = model(batch["mixture"], embedding, lengths=lengths).float()
+        else:
+            estimate, found = model.heard(batch["mixture"], embedding, lengths)
+            estimate = estimate.float()
         index = batch["target"].clamp_min(0)[:, None, None].expand(-1, 1, estimate.shape[-1])
         wanted = batch["sources"].gather(1, index)[:, 0]
         present = LOSSES[loss](estimate, wanted, lengths)
@@ -77,11 +92,20 @@ def extraction(loss: str, weight: float, voices: float = 0.0, level: float = 0.0
             present = present + level * level_error(estimate, wanted, lengths)
         gone = absent(estimate, batch["mixture"], lengths)
         total = torch.where(here, present, weight * gone).mean()
+        if judge is not None and found is not None:
+            total = total + presence * missed(judge(found)[:, 0].float(), here)
         if voices and here.any():
             total = total + voices * told_apart(model.speaker, embedding, batch)
         return total
 
     return objective
+
+
+def missed(logits: Tensor, here: Tensor) -> Tensor:
+    """How badly logits [B] tell whether the speaker is there [B], both kinds as heavy [nats]."""
+    losses = F.binary_cross_entropy_with_logits(logits, here.float(), reduction="none")
+    share = here.float().mean().clamp(0.5 / len(here), 1 - 0.5 / len(here))
+    return 0.5 * torch.where(here, losses / share, losses / (1 - share)).mean()
 
 
 def told_apart(speaker: Any, embedding: Tensor, batch: Batch) -> Tensor:
@@ -95,8 +119,8 @@ def told_apart(speaker: Any, embedding: Tensor, batch: Batch) -> Tensor:
     return losses.sum() / (match >= 0).sum()
 
 
-def objective_of(model: Any, cfg: MixtureRecipeCfg) -> Objective:
-    """What a model of either job minimises."""
+def objective_of(model: Any, cfg: MixtureRecipeCfg, judge: nn.Module | None = None) -> Objective:
+    """What a model of either job minimises; `judge` is that of `extraction`."""
     if model.task == "separation":
         return separation(cfg.loss)
     if model.speaker is None:
@@ -104,7 +128,20 @@ def objective_of(model: Any, cfg: MixtureRecipeCfg) -> Objective:
             f"{cfg.architecture} has no speaker front-end: give one in the recipe, "
             "model: {speaker: {...}} or speaker: FOLDER"
         )
-    return extraction(cfg.loss, cfg.absent, cfg.voices, cfg.level)
+    return extraction(cfg.loss, cfg.absent, cfg.voices, cfg.level, cfg.presence, judge)
+
+
+def judge_of(model: Any, cfg: MixtureRecipeCfg) -> nn.Module | None:
+    """A layer that learns to tell from an extractor's blocks whether the speaker is there.
+
+    It starts at zero, so that no draw is spent on it; None where the recipe asks for none.
+    """
+    if model.task != "extraction" or not cfg.presence:
+        return None
+    judge = nn.Linear(2 * (model.cfg.tcn.skip or model.cfg.tcn.bottleneck), 1)
+    for parameter in judge.parameters():
+        nn.init.zeros_(parameter)
+    return judge
 
 
 def with_speaker(model: Any, folder: str | Path) -> nn.Module:
@@ -165,7 +202,7 @@ def lesson(source: Source, objective: Objective, cfg: MixtureRecipeCfg) -> tuple
     return batch_at(source, cfg.optim.batch, cfg.seed), hearing(objective, source)
 
 
-def judge(mixer: Source, objective: Objective, items: int, batch: int) -> Validate:
+def validation(mixer: Source, objective: Objective, items: int, batch: int) -> Validate:
     """The mean loss over the same mixtures of the valid split every time."""
 
     def validate(model: Any) -> float:
@@ -193,8 +230,10 @@ def fit(
     left_out = [text for shelf in shelves for text in shelf.left_out]
     if not quiet:
         say_left_out(left_out)
-    objective = objective_of(model, cfg)
-    validate = judge(valid, objective, cfg.data.valid_items, cfg.optim.batch)
+    judge = judge_of(model, cfg)
+    objective = objective_of(model, cfg, judge)
+    kept = objective_of(model, cfg)  # the judge is not, and not averaged either
+    validate = validation(valid, kept, cfg.data.valid_items, cfg.optim.batch)
     best: Any = run(
         model,
         *lesson(train, objective, cfg),
@@ -205,10 +244,11 @@ def fit(
         validate=validate,
         frozen=cfg.freeze,
         workers=workers(train, cfg.data.workers),
+        helper=judge,
         paced=None if quiet else tell_pace(cfg),
         quiet=quiet,
     )
-    fit_rest(best, valid, cfg)
+    fit_rest(best, valid, cfg, quiet)
     figure = validate(best)
     unheard = [m.left_out for m in (train, valid) if isinstance(m, Shuffled)]
     n_left_out = len(left_out) + sum(int(rows.sum()) for rows in unheard)

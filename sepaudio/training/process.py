@@ -5,10 +5,15 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import logging
+import os
+import shutil
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
+
+COMPILERS = ("g++", "clang++")
 
 
 @contextmanager
@@ -20,6 +25,7 @@ def quiet_lightning() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="pytorch_lightning")
         warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+        warnings.filterwarnings("ignore", message="Torchinductor does not support.*complex")
         try:
             yield
         finally:
@@ -33,3 +39,19 @@ def keep_memory() -> None:
             mallopt = ctypes.CDLL(None).mallopt
             mallopt(-3, 1 << 30)  # M_MMAP_THRESHOLD: ask the system for a block of its own
             mallopt(-1, 1 << 30)  # M_TRIM_THRESHOLD: give memory back
+
+
+def compiled(objective: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function, whose arithmetic is fused when it is first called.
+
+    Raises:
+        ValueError: there is no C++ compiler.
+    """
+    import torch
+
+    if not any(map(shutil.which, (os.environ.get("CXX", ""), *COMPILERS))):
+        raise ValueError(
+            f"optim.compile=true: expected a C++ compiler ({' or '.join(COMPILERS)}); install one, "
+            "or pass optim.compile=false"
+        )
+    return torch.compile(objective)

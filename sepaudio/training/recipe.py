@@ -153,6 +153,8 @@ class MixtureRecipeCfg:
             extractors whose speaker encoder learns with them.
         level: weight of the level of extractors' estimates, see `losses.level_error`; for losses
             that leave it open where some mixtures lack the enrolled speaker.
+        presence: weight of telling, from what an extractor's blocks give, mixtures without the
+            enrolled speaker from the others.
         seed: of every draw.
         license: of the weights that come out.
     """
@@ -168,6 +170,7 @@ class MixtureRecipeCfg:
     absent: float = 0.2
     voices: float = 0.0
     level: float = 0.0
+    presence: float = 0.0
     seed: int = 0
     license: str = "unknown"
 

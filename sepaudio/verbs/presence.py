@@ -34,7 +34,7 @@ def where_present(
         return estimate, np.zeros(0, np.float32)
     least = net.cfg.least_presence if least is None else least
     size = min(round(net.cfg.presence * net.sample_rate), len(mixture))
-    found = presence(net, mixture, estimate, embedding)
+    found = presence(net, mixture, embedding)
     return silenced(estimate, found, size, int(net.sample_rate), least), found
 
 
@@ -44,21 +44,21 @@ def windows(n: int, size: int) -> list[int]:
     return [*range(0, last, max(size // 2, 1)), last]
 
 
-def presence(net: Any, mixture: Array, estimate: Array, embedding: Any) -> Array:
-    """How likely the speaker is in each of `windows`: mixture, estimate [T] -> [W]."""
+def presence(net: Any, mixture: Array, embedding: Any) -> Array:
+    """How likely the speaker is in each of `windows`: mixture [T] -> [W].
+
+    Every window is heard by itself, as those that it was calibrated on.
+    """
     import torch
 
     like = next(net.parameters())
     size = min(round(net.cfg.presence * net.sample_rate), len(mixture))
     starts, found = windows(len(mixture), size), []
     for first in range(0, len(starts), BATCH):
-        some = starts[first : first + BATCH]
-        x, y = (
-            torch.from_numpy(np.stack([signal[start : start + size] for start in some])).to(like)
-            for signal in (mixture, estimate)
-        )
+        some = [mixture[start : start + size] for start in starts[first : first + BATCH]]
         with torch.inference_mode():
-            found.append(net.presence(x, y, embedding).float().cpu().numpy())
+            told = net.presence(torch.from_numpy(np.stack(some)).to(like), embedding)
+        found.append(told.float().cpu().numpy())
     return np.concatenate(found)
 
 
