@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sepaudio import io
+from sepaudio.cli import script
 from sepaudio.data import manifest
 
 
@@ -104,4 +105,4 @@ def _group(path: str, pattern: re.Pattern[str] | None) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sepaudio import io
+from sepaudio.cli import script
 from sepaudio.data import manifest
 
 
@@ -51,4 +52,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)
