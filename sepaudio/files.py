@@ -25,6 +25,7 @@ __all__ = [
     "atomic_folder",
     "atomic_json",
     "atomic_text",
+    "check_target",
     "find",
     "kind",
     "look",
@@ -80,6 +81,22 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
             temporary.unlink()
         raise
     _sync_folder(path.parent)
+
+
+def check_target(path: str | os.PathLike[str]) -> None:
+    """Raise what `atomic` would for a path, before the work that makes what is written there.
+
+    Raises:
+        FileNotFoundError: If the folder does not exist.
+        IsADirectoryError: If `path` is a folder.
+        PermissionError: If nothing may be written into the folder.
+    """
+    path = Path(os.path.realpath(path))
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder: expected the name of a file")
+    _need_folder(path.parent)
+    if (not path.exists() or path.is_file()) and not os.access(path.parent, os.W_OK):
+        raise PermissionError(f"{path.parent} may not be written into: expected a folder that may")
 
 
 def atomic_text(path: str | os.PathLike[str], text: str) -> None:
@@ -154,6 +171,8 @@ def find(
     found: dict[str, Path] = {}
     for path in [paths] if isinstance(paths, str | os.PathLike) else paths:
         given = os.fspath(path)
+        if not given:
+            raise FileError("'' is no name: expected a file, a folder or a pattern; leave it out")
         hits = [given]
         if glob.has_magic(given) and not os.path.lexists(given):
             matches = sorted(glob.glob(given, recursive=True))  # noqa: PTH207

@@ -7,6 +7,7 @@ tensor for every weight; format 2 has one of bytes that `packed` reads, for comp
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -83,7 +84,8 @@ def _save(
     with atomic_folder(Path(folder), overwrite=True) as new:
         write(str(new / "model.safetensors"))
         (new / "config.json").write_text(json.dumps(config, indent=2, allow_nan=False) + "\n")
-        (new / "README.md").write_text(card)
+        (new / "README.md").write_text(card, encoding="utf-8")
+        shutil.copymode(new / "config.json", new / "model.safetensors")  # else the owner's alone
     return Path(folder)
 
 
@@ -153,7 +155,7 @@ def save_embedding(embedding: Embedding, path: str | Path, **about: str) -> None
     Raises:
         ValueError: the name does not end in .safetensors, or a number is not finite.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     if Path(path).suffix != ".safetensors":
         raise ValueError(f"{path}: expected a name that ends in .safetensors; rename it")
@@ -161,7 +163,7 @@ def save_embedding(embedding: Embedding, path: str | Path, **about: str) -> None
     _check_vectors(path, values)
     notes = {**about, EMBEDDING: "1", "speaker": embedding.speaker}
     with atomic(path) as new:
-        save_file({"vectors": values}, str(new), notes)
+        new.write_bytes(save({"vectors": values}, notes))
 
 
 def load_embedding(path: str | Path) -> Embedding:
@@ -193,8 +195,8 @@ def load_embedding(path: str | Path) -> Embedding:
             raise ValueError(f"its format is {notes[EMBEDDING]!r}: this sepaudio reads '1'")
     except (ValueError, TypeError, EOFError, SafetensorError) as error:
         raise ValueError(
-            f"{path} is no embedding ({error}): expected what `sepaudio enroll` wrote, or a "
-            "vector in .npy or .safetensors"
+            f"{path} is no embedding ({str(error).split('. ')[0]}): expected what `sepaudio "
+            "enroll` wrote, or a vector in .npy or .safetensors"
         ) from error
     values = values[None] if values.ndim == 1 else values
     _check_vectors(path, values)

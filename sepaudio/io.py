@@ -149,16 +149,7 @@ def write(
         raise _error(path, what, "floats [T] or [C, T], T > 0", "give such an array")
     _check_rate(f"{files.name(path)}: sample_rate", sample_rate)
     _check_finite(path, x.T, 0, sample_rate, np.finfo(np.float64).max)
-    suffix = Path(path).suffix.lower()
-    names = {".wave": "WAV", ".aif": "AIFF", ".aifc": "AIFF", ".oga": "OGG", ".opus": "OGG"}
-    kind = names.get(suffix, suffix[1:].upper())
-    if suffix not in SUFFIXES or kind not in soundfile.available_formats():
-        raise _error(path, f"suffix {suffix!r}", f"one of {' '.join(SUFFIXES)}", "use .wav")
-    usual = {"WAV": "FLOAT", ".opus": "OPUS"}
-    subtype = subtype or usual.get(kind) or usual.get(suffix) or soundfile.default_subtype(kind)
-    known = [s for s in soundfile.available_subtypes(kind) if s not in BROKEN]
-    if subtype not in known:
-        raise _error(path, f"subtype={subtype!r}", f"one of {', '.join(known)}", "choose one")
+    kind, subtype = encoding(path, subtype)
     if subtype not in ("FLOAT", "DOUBLE"):
         if not clip and (top := np.abs(x).max()) > 1:
             remedy = "use subtype='FLOAT' in .wav, lower the level, or pass clip=True"
@@ -171,6 +162,27 @@ def write(
         fault = f"cannot be written ({_reason(error)})"
         needs = f"a place and a format for {x.T.shape[1:] or 1} channels at {sample_rate} Hz"
         raise _error(path, fault, needs, "choose another name, format or rate") from error
+
+
+def encoding(path: PathLike, subtype: str | None = None) -> tuple[str, str]:
+    """Container and encoding that `write` gives a file, in libsndfile's words.
+
+    Raises:
+        AudioError: If the suffix is none that can be written, or the container lacks the encoding.
+    """
+    import soundfile
+
+    suffix = Path(path).suffix.lower()
+    names = {".wave": "WAV", ".aif": "AIFF", ".aifc": "AIFF", ".oga": "OGG", ".opus": "OGG"}
+    kind = names.get(suffix, suffix[1:].upper())
+    if suffix not in SUFFIXES or kind not in soundfile.available_formats():
+        raise _error(path, f"suffix {suffix!r}", f"one of {' '.join(SUFFIXES)}", "use .wav")
+    usual = {"WAV": "FLOAT", ".opus": "OPUS"}
+    subtype = subtype or usual.get(kind) or usual.get(suffix) or soundfile.default_subtype(kind)
+    known = [s for s in soundfile.available_subtypes(kind) if s not in BROKEN]
+    if subtype not in known:
+        raise _error(path, f"subtype={subtype!r}", f"one of {', '.join(known)}", "choose one")
+    return kind, subtype
 
 
 def resample(x: npt.NDArray[Any], from_rate: int, to_rate: int) -> npt.NDArray[Any]:

@@ -252,3 +252,23 @@ def test_a_program_beside_the_package_tells_what_is_wrong_in_a_line(tmp_path):
     assert done.returncode == 2
     assert done.stderr.startswith("speaker_folders.py: ")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("verb", ["classify", "segment"])
+def test_where_nothing_can_be_written_nothing_is_heard(verb, tmp_path, capfd, monkeypatch):
+    from importlib import import_module
+
+    heard = import_module(f"sepaudio.verbs.{verb}")
+    monkeypatch.setattr(heard, "resolve", lambda *_: pytest.fail("a model was loaded"))
+    code, _, err = call(capfd, verb, SAMPLES, "-o", tmp_path / "no" / "x.csv")
+    assert code == 2
+    assert "no is not a folder: expected one to write into" in err
+    code, _, err = call(capfd, verb, "", "-o", tmp_path / "x.csv")
+    assert code == 2
+    assert "'' is no name" in err
+
+
+def test_rttm_cannot_tell_equal_stems_apart(tmp_path, capfd):
+    code, _, err = call(capfd, "segment", "a/x.wav", "b/x.wav", "-o", tmp_path / "x.rttm")
+    assert code == 2
+    assert "a/x.wav and b/x.wav are both 'x' in RTTM" in err
