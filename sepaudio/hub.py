@@ -10,6 +10,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from difflib import get_close_matches
 from functools import partial
 from importlib.resources import files as package_files
 from pathlib import Path
@@ -295,7 +296,9 @@ def _folder(name_or_folder: str | Path) -> Iterator[Path]:
             f"{name!r} is an untrained architecture; weights are needed: one of "
             f"{', '.join(sorted(known))}, or a folder that `sepaudio train` wrote"
         )
+    near = get_close_matches(name, registry.names(), n=1)
     raise ValueError(
         registry.unknown("set of weights", name, sorted(known))
         + "; a folder of that name does not exist either"
+        + (f"; the architecture {near[0]!r} does, but untrained" if near else "")
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
@@ -159,6 +160,11 @@ def write(
         with files.atomic(path) as temporary:
             soundfile.write(os.fsencode(temporary), x.T, int(sample_rate), subtype, format=kind)
     except (soundfile.LibsndfileError, OSError) as error:
+        folder = Path(path).resolve().parent
+        if folder.is_dir() and shutil.disk_usage(folder).free < x.size * x.itemsize:
+            raise _error(
+                path, "cannot be written (the disk is full)", "room", "make some"
+            ) from error
         fault = f"cannot be written ({_reason(error)})"
         needs = f"a place and a format for {x.T.shape[1:] or 1} channels at {sample_rate} Hz"
         raise _error(path, fault, needs, "choose another name, format or rate") from error
