@@ -90,8 +90,9 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def script(work: Callable[[], object]) -> None:
-    """Run a program beside the package, such as one of data_prep/, and exit with its code."""
-    raise SystemExit(guarded(os.path.basename(sys.argv[0]), work))  # noqa: PTH119
+    """Run a program beside the package, such as one of data_prep/; exit where it fails."""
+    if code := guarded(os.path.basename(sys.argv[0]), work):  # noqa: PTH119
+        raise SystemExit(code)
 
 
 def guarded(name: str, work: Callable[[], object]) -> int:

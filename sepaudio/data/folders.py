@@ -107,10 +107,16 @@ def of_speakers(
         for path in sorted(folder.rglob("*")):
             if path.suffix.lower() not in io.SUFFIXES:
                 continue
-            where = f"{root.name}@{folder.name}:{path.relative_to(folder)}"
-            what = {"kind": "speech", "split": "train", "speaker": folder.name}
             try:
-                here.append(manifest.of_file(path, source=where, license=license, **what))
+                row = manifest.of_file(
+                    path,
+                    kind="speech",
+                    split="train",
+                    source=f"{root.name}@{folder.name}:{path.relative_to(folder)}",
+                    license=license,
+                    speaker=folder.name,
+                )
+                here.append(row)
             except io.AudioError as error:
                 if bad is None:
                     raise
