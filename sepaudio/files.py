@@ -271,8 +271,12 @@ def stdin() -> Path:
 def _put(new: Path, path: Path) -> None:
     """Put the folder `new` in the place of `path`; what was there is left under the name `new`."""
     if not path.exists():
-        new.rename(path)
-        return
+        try:
+            new.rename(path)
+            return
+        except OSError:
+            if not path.exists():
+                raise  # else another process was faster
     lost = _names(path) - _names(new)
     if lost:
         raise FileExistsError(
