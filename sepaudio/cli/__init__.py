@@ -127,7 +127,12 @@ def _terminable() -> Iterator[None]:
         yield
         return
 
+    mine = os.getpid()
+
     def stop(number: int, _: object) -> None:
+        if os.getpid() != mine:  # a worker process, which has nothing to remove
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
         raise SystemExit(128 + number)
 
     before = signal.signal(signal.SIGTERM, stop)
