@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from sepaudio.cli import script
 from sepaudio.data import manifest
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".opus")
@@ -82,4 +83,4 @@ def _stems(name: str, start: float, end: float) -> list[str]:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

@@ -11,13 +11,13 @@ expression searched in the path below the root, whose first group names what sta
 """
 
 import argparse
-import hashlib
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sepaudio import io
-from sepaudio.data import manifest
+from sepaudio.cli import script
+from sepaudio.data import folders, manifest
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -39,69 +39,25 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--source", help="name of the collection; that of the folder by default")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
-    root, name = args.root, args.source or args.root.resolve().name
-    files = _files(root, args.kind)
-    groups = {path: _group(path.relative_to(root).as_posix(), args.group) for _, path in files}
-    kinds = {groups[path]: kind for kind, path in files}
-    splits: dict[str, str] = {}
-    shares = dict(zip(manifest.SPLITS, args.shares, strict=True))
-    folds: dict[str, int] = {}
-    for kind in sorted(set(kinds.values())):
-        own = [group for group, of in kinds.items() if of == kind]
-        if args.folds:
-            order = sorted(set(own), key=lambda g: _hash(g, args.seed))
-            folds |= {group: i % args.folds + 1 for i, group in enumerate(order)}
-        splits |= manifest.split(own, shares, args.seed, salt=kind)
-    rows = []
-    for kind, path in files:
-        group, fold = groups[path], None
-        split = splits[group]
-        if args.folds:
-            fold = folds[group]
-            split = {args.folds: "test", args.folds - 1: "valid"}.get(fold, "train")
-        rows.append(
-            manifest.of_file(
-                path,
-                kind=kind,
-                split=split,
-                fold=fold,
-                source=f"{name}@{group}:{path.relative_to(root).as_posix()}",
-                license=args.license,
-            )
-        )
+    bad: list[str] = []
+    rows = folders.of_classes(
+        args.root,
+        kind=args.kind,
+        group=args.group,
+        folds=args.folds,
+        shares=args.shares,
+        seed=args.seed,
+        license=args.license,
+        source=args.source or "",
+        bad=bad,
+    )
+    for line in bad:
+        print(f"left out: {line}", file=sys.stderr)
     manifest.write(args.out, rows)
+    groups = {row.source.split(":")[0] for row in rows}
     classes = {row.kind for row in rows}
-    print(f"{args.out}: {len(rows)} recordings, {len(classes)} classes, {len(splits)} groups")
-
-
-def _files(root: Path, kind: re.Pattern[str] | None) -> list[tuple[str, Path]]:
-    """Classes and recordings."""
-    if kind is None:
-        folders = sorted(path for path in root.glob("*") if path.is_dir())
-        files = [(folder.name, path) for folder in folders for path in io.find([folder])]
-    else:
-        found = [(kind.search(path.relative_to(root).as_posix()), path) for path in io.find([root])]
-        files = [(match.group(1), path) for match, path in found if match]
-    if not files:
-        raise SystemExit(f"{root}: no <class>/<recording>: expected a folder for every class")
-    return files
-
-
-def _hash(group: str, seed: int) -> bytes:
-    return hashlib.sha256(f"{seed}|{group}".encode()).digest()
-
-
-def _group(path: str, pattern: re.Pattern[str] | None) -> str:
-    """What a recording must stay together with."""
-    if pattern is None:
-        return path
-    found = pattern.search(path)
-    if found is None or pattern.groups < 1:
-        raise SystemExit(
-            f"{path}: --group {pattern.pattern!r} finds nothing, or has no group in brackets"
-        )
-    return found.group(1)
+    print(f"{args.out}: {len(rows)} recordings, {len(classes)} classes, {len(groups)} groups")
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

@@ -16,6 +16,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from sepaudio.cli import script
 from sepaudio.data import manifest
 
 WHOLE = {"False": "CC-BY-NC-3.0", "True": "CC-BY-3.0"}  # by whether it is in ESC-10
@@ -90,4 +91,4 @@ def _name(text: str) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

@@ -12,6 +12,7 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
+from sepaudio.cli import script
 from sepaudio.data import manifest
 
 SPLITS = {"training": "train", "validation": "valid", "test": "test"}
@@ -70,4 +71,4 @@ def _tracks(path: Path) -> list[tuple[int, dict[tuple[str, str], str]]]:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

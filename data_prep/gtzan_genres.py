@@ -19,6 +19,7 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
+from sepaudio.cli import script
 from sepaudio.data import manifest
 from sepaudio.io import AudioError
 
@@ -127,4 +128,4 @@ def _listed(lists: Sequence[Path]) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from sepaudio import io
+from sepaudio.cli import script
 from sepaudio.data import manifest
 
 SHARES = {"train": 0.8, "valid": 0.1, "test": 0.1}
@@ -71,4 +72,4 @@ def simulate(sample_rate: int, random: np.random.Generator) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

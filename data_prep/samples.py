@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from sepaudio import io
+from sepaudio.cli import script
 from sepaudio.data import manifest
 from sepaudio.files import atomic_text
 
@@ -117,4 +118,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sepaudio import io
+from sepaudio.cli import script
 from sepaudio.data import manifest
 
 
@@ -49,4 +50,4 @@ def _is_test(path: Path) -> bool:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

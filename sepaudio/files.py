@@ -25,6 +25,7 @@ __all__ = [
     "atomic_folder",
     "atomic_json",
     "atomic_text",
+    "check_target",
     "find",
     "kind",
     "look",
@@ -75,11 +76,29 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
         if path.exists():
             shutil.copymode(path, temporary)
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()
+        if isinstance(error, OSError) and error.errno and error.filename in (None, str(temporary)):
+            error.filename = str(path)  # a full disk does not say where
         raise
     _sync_folder(path.parent)
+
+
+def check_target(path: str | os.PathLike[str]) -> None:
+    """Raise what `atomic` would for a path, before the work that makes what is written there.
+
+    Raises:
+        FileNotFoundError: If the folder does not exist.
+        IsADirectoryError: If `path` is a folder.
+        PermissionError: If nothing may be written into the folder.
+    """
+    path = Path(os.path.realpath(path))
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder: expected the name of a file")
+    _need_folder(path.parent)
+    if (not path.exists() or path.is_file()) and not os.access(path.parent, os.W_OK):
+        raise PermissionError(f"{path.parent} may not be written into: expected a folder that may")
 
 
 def atomic_text(path: str | os.PathLike[str], text: str) -> None:
@@ -154,6 +173,8 @@ def find(
     found: dict[str, Path] = {}
     for path in [paths] if isinstance(paths, str | os.PathLike) else paths:
         given = os.fspath(path)
+        if not given:
+            raise FileError("'' is no name: expected a file, a folder or a pattern; leave it out")
         hits = [given]
         if glob.has_magic(given) and not os.path.lexists(given):
             matches = sorted(glob.glob(given, recursive=True))  # noqa: PTH207
@@ -250,8 +271,12 @@ def stdin() -> Path:
 def _put(new: Path, path: Path) -> None:
     """Put the folder `new` in the place of `path`; what was there is left under the name `new`."""
     if not path.exists():
-        new.rename(path)
-        return
+        try:
+            new.rename(path)
+            return
+        except OSError:
+            if not path.exists():
+                raise  # else another process was faster
     lost = _names(path) - _names(new)
     if lost:
         raise FileExistsError(

@@ -7,8 +7,10 @@ tensor for every weight; format 2 has one of bytes that `packed` reads, for comp
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from difflib import get_close_matches
 from functools import partial
 from importlib.resources import files as package_files
 from pathlib import Path
@@ -83,7 +85,8 @@ def _save(
     with atomic_folder(Path(folder), overwrite=True) as new:
         write(str(new / "model.safetensors"))
         (new / "config.json").write_text(json.dumps(config, indent=2, allow_nan=False) + "\n")
-        (new / "README.md").write_text(card)
+        (new / "README.md").write_text(card, encoding="utf-8")
+        shutil.copymode(new / "config.json", new / "model.safetensors")  # else the owner's alone
     return Path(folder)
 
 
@@ -153,7 +156,7 @@ def save_embedding(embedding: Embedding, path: str | Path, **about: str) -> None
     Raises:
         ValueError: the name does not end in .safetensors, or a number is not finite.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     if Path(path).suffix != ".safetensors":
         raise ValueError(f"{path}: expected a name that ends in .safetensors; rename it")
@@ -161,7 +164,7 @@ def save_embedding(embedding: Embedding, path: str | Path, **about: str) -> None
     _check_vectors(path, values)
     notes = {**about, EMBEDDING: "1", "speaker": embedding.speaker}
     with atomic(path) as new:
-        save_file({"vectors": values}, str(new), notes)
+        new.write_bytes(save({"vectors": values}, notes))
 
 
 def load_embedding(path: str | Path) -> Embedding:
@@ -193,8 +196,8 @@ def load_embedding(path: str | Path) -> Embedding:
             raise ValueError(f"its format is {notes[EMBEDDING]!r}: this sepaudio reads '1'")
     except (ValueError, TypeError, EOFError, SafetensorError) as error:
         raise ValueError(
-            f"{path} is no embedding ({error}): expected what `sepaudio enroll` wrote, or a "
-            "vector in .npy or .safetensors"
+            f"{path} is no embedding ({str(error).split('. ')[0]}): expected what `sepaudio "
+            "enroll` wrote, or a vector in .npy or .safetensors"
         ) from error
     values = values[None] if values.ndim == 1 else values
     _check_vectors(path, values)
@@ -293,7 +296,9 @@ def _folder(name_or_folder: str | Path) -> Iterator[Path]:
             f"{name!r} is an untrained architecture; weights are needed: one of "
             f"{', '.join(sorted(known))}, or a folder that `sepaudio train` wrote"
         )
+    near = get_close_matches(name, registry.names(), n=1)
     raise ValueError(
         registry.unknown("set of weights", name, sorted(known))
         + "; a folder of that name does not exist either"
+        + (f"; the architecture {near[0]!r} does, but untrained" if near else "")
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
@@ -149,6 +150,34 @@ def write(
         raise _error(path, what, "floats [T] or [C, T], T > 0", "give such an array")
     _check_rate(f"{files.name(path)}: sample_rate", sample_rate)
     _check_finite(path, x.T, 0, sample_rate, np.finfo(np.float64).max)
+    kind, subtype = encoding(path, subtype)
+    if subtype not in ("FLOAT", "DOUBLE"):
+        if not clip and (top := np.abs(x).max()) > 1:
+            remedy = "use subtype='FLOAT' in .wav, lower the level, or pass clip=True"
+            raise _error(path, f"samples reach {top:.4g}", f"-1 to 1 for {subtype}", remedy)
+        x = _steps(np.clip(x, -1, 1), subtype)
+    try:
+        with files.atomic(path) as temporary:
+            soundfile.write(os.fsencode(temporary), x.T, int(sample_rate), subtype, format=kind)
+    except (soundfile.LibsndfileError, OSError) as error:
+        folder = Path(path).resolve().parent
+        if folder.is_dir() and shutil.disk_usage(folder).free < x.size * x.itemsize:
+            raise _error(
+                path, "cannot be written (the disk is full)", "room", "make some"
+            ) from error
+        fault = f"cannot be written ({_reason(error)})"
+        needs = f"a place and a format for {x.T.shape[1:] or 1} channels at {sample_rate} Hz"
+        raise _error(path, fault, needs, "choose another name, format or rate") from error
+
+
+def encoding(path: PathLike, subtype: str | None = None) -> tuple[str, str]:
+    """Container and encoding that `write` gives a file, in libsndfile's words.
+
+    Raises:
+        AudioError: If the suffix is none that can be written, or the container lacks the encoding.
+    """
+    import soundfile
+
     suffix = Path(path).suffix.lower()
     names = {".wave": "WAV", ".aif": "AIFF", ".aifc": "AIFF", ".oga": "OGG", ".opus": "OGG"}
     kind = names.get(suffix, suffix[1:].upper())
@@ -159,18 +188,7 @@ def write(
     known = [s for s in soundfile.available_subtypes(kind) if s not in BROKEN]
     if subtype not in known:
         raise _error(path, f"subtype={subtype!r}", f"one of {', '.join(known)}", "choose one")
-    if subtype not in ("FLOAT", "DOUBLE"):
-        if not clip and (top := np.abs(x).max()) > 1:
-            remedy = "use subtype='FLOAT' in .wav, lower the level, or pass clip=True"
-            raise _error(path, f"samples reach {top:.4g}", f"-1 to 1 for {subtype}", remedy)
-        x = _steps(np.clip(x, -1, 1), subtype)
-    try:
-        with files.atomic(path) as temporary:
-            soundfile.write(os.fsencode(temporary), x.T, int(sample_rate), subtype, format=kind)
-    except (soundfile.LibsndfileError, OSError) as error:
-        fault = f"cannot be written ({_reason(error)})"
-        needs = f"a place and a format for {x.T.shape[1:] or 1} channels at {sample_rate} Hz"
-        raise _error(path, fault, needs, "choose another name, format or rate") from error
+    return kind, subtype
 
 
 def resample(x: npt.NDArray[Any], from_rate: int, to_rate: int) -> npt.NDArray[Any]:

@@ -3,6 +3,7 @@
 import csv
 import io as text_io
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -208,3 +209,66 @@ def test_doctor_has_a_line_per_trap(capfd):
     assert code == 0
     for trap in ("torchaudio", "torchvision", "asteroid", "museval", "lightning", "libsndfile"):
         assert trap in out
+
+
+@pytest.mark.parametrize(("sign", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("work", ["time.sleep(60)", "raise SystemExit(1)"])
+def test_a_stopped_program_removes_what_it_was_writing(sign, code, work, tmp_path):
+    text = f"""
+import signal, sys, time
+from sepaudio import files
+from sepaudio.cli import script
+
+def work():
+    with files.atomic({str(tmp_path / "half.txt")!r}) as temporary:
+        temporary.write_text("half")
+        print("ready", flush=True)
+        try:
+            time.sleep(60)
+        except KeyboardInterrupt:
+            {work.replace("time.sleep(60)", "raise")}  # Lightning exits with 1
+
+script(work)
+"""
+    started = subprocess.Popen(
+        [sys.executable, "-c", text], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert started.stdout.readline() == "ready\n"
+    started.send_signal(sign)
+    _, err = started.communicate(timeout=60)
+    assert started.returncode == code
+    assert "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_program_beside_the_package_tells_what_is_wrong_in_a_line(tmp_path):
+    program = SAMPLES.parent / "data_prep" / "speaker_folders.py"
+    done = subprocess.run(
+        [sys.executable, program, "--root", tmp_path / "no", "--out", tmp_path / "x.csv"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("speaker_folders.py: ")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("verb", ["classify", "segment"])
+def test_where_nothing_can_be_written_nothing_is_heard(verb, tmp_path, capfd, monkeypatch):
+    from importlib import import_module
+
+    heard = import_module(f"sepaudio.verbs.{verb}")
+    monkeypatch.setattr(heard, "resolve", lambda *_: pytest.fail("a model was loaded"))
+    code, _, err = call(capfd, verb, SAMPLES, "-o", tmp_path / "no" / "x.csv")
+    assert code == 2
+    assert "no is not a folder: expected one to write into" in err
+    code, _, err = call(capfd, verb, "", "-o", tmp_path / "x.csv")
+    assert code == 2
+    assert "'' is no name" in err
+
+
+def test_rttm_cannot_tell_equal_stems_apart(tmp_path, capfd):
+    code, _, err = call(capfd, "segment", "a/x.wav", "b/x.wav", "-o", tmp_path / "x.rttm")
+    assert code == 2
+    assert "a/x.wav and b/x.wav are both 'x' in RTTM" in err

@@ -218,8 +218,10 @@ def test_class_folders(tmp_path):
     kind = ["--kind", r"(rain|wind)\d"]
     flat = prepared("class_folders", tmp_path, "--root", root / "rain" / "deep", *kind)
     assert len(flat) == 20 and {row.kind for row in flat} == {"rain"}
-    with pytest.raises(SystemExit, match="finds nothing"):
+    with pytest.raises(ValueError, match="finds nothing"):
         prepared("class_folders", tmp_path, "--root", root, "--group", "(x)")
+    with pytest.raises(ValueError, match="rain has 1 that stay together: expected 5 or more"):
+        prepared("class_folders", tmp_path, "--root", root, "--group", "^([a-z]+)", "--folds", 5)
 
 
 def rows_of(*pairs):

@@ -115,12 +115,17 @@ def test_speaker_folders(tmp_path, capsys):
     (root / "p0" / "notes.txt").write_text("none\n")
     rows = prepared("speaker_folders", tmp_path, "--root", root, "--license", "CC0-1.0")
     splits = {row.speaker: row.split for row in rows}
-    assert [list(splits.values()).count(name) for name in manifest.SPLITS] == [8, 1, 1]
-    assert "brief: left out, 1.0 s of 4 s" in capsys.readouterr().out
+    assert [list(splits.values()).count(name) for name in manifest.SPLITS] == [4, 3, 3]
+    told = capsys.readouterr()
+    assert "left out: brief: 1.0 s of 4 s" in told.err
+    assert "(4 train, 3 valid, 3 test)" in told.out
     assert {row.source for row in rows if row.speaker == "p1"} == {
         "people@p1:b.flac",
         "people@p1:deep/a.wav",
     }
+    (root / "p1" / "none.wav").write_bytes(b"")
+    assert prepared("speaker_folders", tmp_path, "--root", root, "--license", "CC0-1.0") == rows
+    assert "left out: " in (told := capsys.readouterr().err) and "none.wav is empty" in told
     other = prepared("speaker_folders", tmp_path, "--root", root, "--seed", 1)
     assert {row.speaker: row.split for row in other} != splits
 

@@ -62,7 +62,7 @@ def test_nothing_is_overwritten_unasked(model, folder, capsys):
     ("inputs", "template", "message"),
     [
         (["x/a.wav", "y/a.wav"], "{stem}_{source}.wav", "would both be written to out/a_1.wav"),
-        (["a.wav"], "same.wav", "a.wav and a.wav would both be written to out/same.wav"),
+        (["a.wav"], "same.wav", "all sources of a.wav would be written to out/same.wav"),
         (["a.wav"], "{name}.wav", "template='{name}.wav': expected text with {stem} and {source}"),
     ],
 )
@@ -118,6 +118,38 @@ def test_extract_by_recording_and_by_embedding_file(extractor, folder, voice, ca
     np.testing.assert_array_equal(io.read(out)[0], io.read(again / "a_extracted.wav")[0])
 
 
+@pytest.mark.parametrize(
+    ("more", "match"),
+    [
+        (("--template", "{stem}_{source}"), "suffix ''"),
+        (("--template", "{stem}_{source}.mkv"), "suffix '.mkv'"),
+        (("--subtype", "PCM_99"), "subtype='PCM_99'"),
+        (("-o", "one.wav"), "expected a folder"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_before_anything_is_heard(
+    more, match, model, folder, capsys, monkeypatch
+):
+    monkeypatch.chdir(folder)
+    before = sorted(folder.iterdir())
+    assert call("a.wav", "-m", model, "-o", "new", *more) == 2
+    assert match in capsys.readouterr().err
+    assert sorted(folder.iterdir()) == before
+
+
+def test_doubtful_enrollment_is_told(extractor, folder, voice, capsys):
+    out = ("-m", extractor, "-o", folder / "x.wav")
+    assert call(voice, "--enroll", voice, *out, verb="extract") == 0
+    told = capsys.readouterr().err
+    assert "anna.wav is enrolled and extracted from" in told
+    assert "1.0 s of voice in all, expected 3 or more" in told
+    io.write(folder / "loud.wav", 1e5 * io.read(voice)[0], 1000)
+    assert call(voice, "--enroll", folder / "loud.wav", *out, "--overwrite", verb="extract") == 2
+    assert "loud.wav: samples reach 2" in capsys.readouterr().err
+    assert call(voice, "--enroll", voice, *out, "--least", 2, verb="extract") == 2
+    assert "--least 2.0: expected a probability" in capsys.readouterr().err
+
+
 def test_extract_needs_to_know_whom(extractor, folder, voice, capsys):
     model = ("-m", extractor, "-o", folder / "x.wav")
     assert call(folder / "a.wav", *model, verb="extract") == 2
@@ -142,3 +174,16 @@ def test_files_are_the_same_however_many_are_separated_at_once(model, folder, ca
         found.append({path.name: path.read_bytes() for path in sorted(out.iterdir())})
     assert len(found[0]) == 4
     assert found[0] == found[1]
+
+
+def test_standard_input_has_a_name():
+    from pathlib import Path
+
+    assert estimates.names([Path("-")], Path(), "{stem}.wav", 1, False) == [[Path("stdin.wav")]]
+
+
+def test_files_may_be_read_by_all_who_may_read_their_neighbours(extractor, voice, folder):
+    usual = (folder / "a.wav").stat().st_mode
+    assert call(voice, "-m", extractor, "-o", folder / "v.safetensors", verb="enroll") == 0
+    assert (folder / "v.safetensors").stat().st_mode == usual
+    assert (extractor / "model.safetensors").stat().st_mode == usual

@@ -51,7 +51,7 @@ def test_atomic_keeps_the_old_file_when_the_rename_fails(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "replace", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match=r"No space left .*a\.txt"):
         files.atomic_text(path, "new")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
@@ -217,3 +217,19 @@ def test_find_survives_loops_and_keeps_broken_links():
 def test_find_refuses_a_folder_without_such_files():
     with pytest.raises(files.FileError, match=r"^m holds no file .* \.flac \.wav, in it or below"):
         found("m")
+
+
+def test_of_two_processes_that_make_a_folder_both_succeed(tmp_path, monkeypatch):
+    path, rename = tmp_path / "made", Path.rename
+
+    def later(self, target):
+        monkeypatch.setattr(Path, "rename", rename)
+        with files.atomic_folder(path) as other:
+            (other / "a.txt").write_text("other")
+        return self.rename(target)
+
+    monkeypatch.setattr(Path, "rename", later)
+    with files.atomic_folder(path, overwrite=True) as new:
+        (new / "a.txt").write_text("new")
+    assert (path / "a.txt").read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]

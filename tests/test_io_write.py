@@ -87,3 +87,19 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
         io.write(tmp_path / "a.wav", np.zeros(10), 8000)
     np.testing.assert_array_equal(io.read(tmp_path / "a.wav")[0], 0.5)
     assert list(tmp_path.iterdir()) == [tmp_path / "a.wav"]
+
+
+def test_a_full_disk_is_called_so(tmp_path, monkeypatch):
+    import shutil
+    from types import SimpleNamespace
+
+    def fails(*_, **__):
+        raise sf.LibsndfileError(2)  # all that libsndfile says is "System error"
+
+    monkeypatch.setattr(sf, "write", fails)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    with pytest.raises(io.AudioError, match=r"cannot be written \(the disk is full\)"):
+        io.write(tmp_path / "a.wav", np.zeros(8000), 8000)
+    with pytest.raises(io.AudioError, match=r"cannot be written \(System error\)"):
+        io.write(tmp_path / "a.wav", np.zeros(8), 8000)
+    assert not list(tmp_path.iterdir())

@@ -9,6 +9,7 @@ import torch
 
 from sepaudio import hub, io, registry
 from sepaudio.data import clips as data
+from sepaudio.data import manifest
 from sepaudio.data.clips import ClipAugmentCfg, mixture, placed, stretched, varied, windows
 from sepaudio.training import clips as module
 from sepaudio.training import recipe as recipes
@@ -315,6 +316,44 @@ def test_other_classes_get_a_new_head_on_a_frozen_trunk(folder, tmp_path):
     old, new = hub.load(first).state_dict(), hub.load(made).state_dict()
     assert {n for n in new if not torch.equal(old[n], new[n])} == {"head.weight", "head.bias"}
     assert hub.load(made).labels == ("speech", "noise")
+
+
+def sounds(folder, root, **classes):
+    """A folder of class folders, from the clips of `folder`."""
+    for name, (kind, n) in classes.items():
+        (root / name).mkdir(parents=True)
+        for number, path in enumerate(sorted(folder.glob(f"{kind}_*.wav"))[:n]):
+            (root / name / f"{number}.wav").write_bytes(path.read_bytes())
+    return root
+
+
+def test_a_folder_of_class_folders_is_data(folder, tmp_path):
+    root = sounds(folder, tmp_path / "my sounds", tone=("speech", 6), hiss=("noise", 3))
+    more = [f"data.shelf={tmp_path / 'shelf'}", "data.fold=0", "optim.steps=2", f"data={root}"]
+    assert rehearse(folder / "recipe.yaml", more, output=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    made = train(folder / "recipe.yaml", more, output=tmp_path / "run", quiet=True)
+    assert hub.load(made).labels == ("hiss", "tone")
+    rows = manifest.read(tmp_path / "run" / "data.csv")
+    assert {(row.path.parent.name, row.kind) for row in rows} == {
+        ("hiss", "hiss"),
+        ("tone", "tone"),
+    }
+    mine = [*more, 'model={"labels": ["tone", "hiss"]}']
+    made = train(folder / "recipe.yaml", mine, output=tmp_path / "mine", quiet=True)
+    assert hub.load(made).labels == ("tone", "hiss")
+
+
+def test_a_folder_that_cannot_be_learned_from_is_refused(folder, tmp_path):
+    root = sounds(folder, tmp_path / "sounds", tone=("speech", 6), hiss=("noise", 1))
+    out = {"output": tmp_path / "run", "quiet": True}
+    with pytest.raises(ValueError, match="hiss has 1 recordings: expected 3 or more"):
+        train(folder / "recipe.yaml", [f"data={root}"], **out)
+    (root / "hiss" / "none.wav").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"none.wav is empty .*data.on_bad=skip"):
+        train(folder / "recipe.yaml", [f"data={root}"], **out)
+    with pytest.raises(ValueError, match="expected one folder, which holds a folder for every"):
+        train(folder / "recipe.yaml", [f"data={root / 'no'}"], **out)
 
 
 def test_a_dry_run_tells_data_disk_and_time(folder, tmp_path):

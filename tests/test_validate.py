@@ -193,3 +193,15 @@ def test_names_of_many_may_be_in_two_splits(tmp_path, rows):
     rows = [replace(rows[0], speaker="unknown_1"), replace(rows[2], speaker="unknown_1")]
     assert len(check(tmp_path, rows).problems) == 1
     assert check(tmp_path, rows, refused_speakers=["unknown"]).fine
+
+
+def test_rows_are_named_one_by_one_and_no_row_is_a_fault(tmp_path):
+    path = tmp_path / "m.csv"
+    head = "path,kind,license,source,split\n"
+    path.write_text(head + "a.wav,speech,,,test,more\n,speech,,,test\nb.wav,speech,,,no\n")
+    problems = "\n".join(validate(path).problems)
+    assert all(f"line {line}" in problems for line in (2, 3, 4))
+    path.write_text(head)
+    assert validate(path).problems == ["no rows: expected one for every recording or mixture"]
+    path.write_text(head.replace(",", ";"))
+    assert "put commas between values" in validate(path).problems[0]

@@ -27,6 +27,7 @@ import numpy as np
 import torch
 
 from sepaudio import io
+from sepaudio.cli import script
 from sepaudio.files import atomic_text
 from sepaudio.verbs import classify, segment
 from sepaudio.verbs.parallel import cores
@@ -167,4 +168,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

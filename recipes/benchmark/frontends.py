@@ -23,6 +23,7 @@ import numpy as np
 import torch
 
 from sepaudio import doors
+from sepaudio.cli import script
 from sepaudio.files import atomic_text
 from sepaudio.frontends import MFCC, STFT, LogMel, MelCfg, mel_cfg
 
@@ -107,4 +108,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

@@ -21,6 +21,7 @@ import numpy as np
 import soundfile as sf
 
 from sepaudio import io
+from sepaudio.cli import script
 from sepaudio.files import atomic_text
 from sepaudio.verbs.parallel import cores
 
@@ -84,4 +85,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

@@ -26,6 +26,7 @@ import numpy as np
 import torch
 
 from sepaudio import io
+from sepaudio.cli import script
 from sepaudio.data import manifest
 from sepaudio.data.batched import Batched, to
 from sepaudio.data.dataset import collate
@@ -156,4 +157,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

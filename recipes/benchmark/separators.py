@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from sepaudio import Streamer, create, doors
+from sepaudio.cli import script
 from sepaudio.convert import from_asteroid, from_torchaudio
 from sepaudio.files import atomic_text
 
@@ -149,4 +150,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

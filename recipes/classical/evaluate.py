@@ -19,6 +19,7 @@ from train import RUNS
 
 import sepaudio
 from sepaudio import hub, io
+from sepaudio.cli import script
 from sepaudio.data import manifest, table
 from sepaudio.files import atomic_json
 from sepaudio.verbs import judged, report_labels
@@ -147,4 +148,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from sepaudio import hub, io, registry
+from sepaudio.cli import script
 from sepaudio.data import manifest
 from sepaudio.frontends import mel_cfg
 from sepaudio.models.classical import ClassicalCfg
@@ -134,4 +135,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from sepaudio import hub, metrics
+from sepaudio.cli import script
 from sepaudio.files import atomic_json
 from sepaudio.training import clips, recipe
 from sepaudio.training.compress import weights
@@ -132,4 +133,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

@@ -9,7 +9,8 @@ from drawing source recordings again, not clips.
 
 from pathlib import Path
 
+from sepaudio.cli import script
 from sepaudio.cli.folds import evaluate
 
 if __name__ == "__main__":
-    evaluate(__doc__, Path(__file__).parent, recipe="esresnet_separable")
+    script(lambda: evaluate(__doc__, Path(__file__).parent, recipe="esresnet_separable"))

@@ -19,6 +19,7 @@ import numpy as np
 import yaml
 
 from sepaudio import hub, metrics
+from sepaudio.cli import script
 from sepaudio.data import manifest
 from sepaudio.training import clips, recipe
 from sepaudio.verbs.results import fill
@@ -96,4 +97,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from sepaudio import hub
+from sepaudio.cli import script
 from sepaudio.training import clips
 from sepaudio.verbs import evaluate_folds as judging
 
@@ -102,4 +103,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

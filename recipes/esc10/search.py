@@ -30,6 +30,7 @@ from safetensors.torch import load_model, save_model
 from sepaudio import hub, registry
 from sepaudio.backbones import config, scaled
 from sepaudio.backbones.supernet import SuperCfg
+from sepaudio.cli import script
 from sepaudio.data import manifest
 from sepaudio.files import atomic, atomic_json, atomic_text
 from sepaudio.training import clips, latency, recipe, search
@@ -233,4 +234,4 @@ def spread_of(table: latency.LatencyTable, cfg: search.SearchCfg) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

@@ -8,7 +8,8 @@ Runs go to runs/esc10/NAME/foldN. A killed run goes on when called again.
 
 from pathlib import Path
 
+from sepaudio.cli import script
 from sepaudio.cli.folds import train
 
 if __name__ == "__main__":
-    train(__doc__, Path(__file__).parent, recipe="esresnet_separable")
+    script(lambda: train(__doc__, Path(__file__).parent, recipe="esresnet_separable"))

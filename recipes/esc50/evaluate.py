@@ -5,7 +5,8 @@ python recipes/esc50/evaluate.py [--runs runs/esc50] [--plot]
 
 from pathlib import Path
 
+from sepaudio.cli import script
 from sepaudio.cli.folds import evaluate
 
 if __name__ == "__main__":
-    evaluate(__doc__, Path(__file__).parent)
+    script(lambda: evaluate(__doc__, Path(__file__).parent))

@@ -8,7 +8,8 @@ run goes on when called again.
 
 from pathlib import Path
 
+from sepaudio.cli import script
 from sepaudio.cli.folds import train
 
 if __name__ == "__main__":
-    train(__doc__, Path(__file__).parent)
+    script(lambda: train(__doc__, Path(__file__).parent))

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from sepaudio import hub, metrics
+from sepaudio.cli import script
 from sepaudio.files import atomic_json
 from sepaudio.training import recipe as recipes
 from sepaudio.training.cut import logits_of
@@ -88,4 +89,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

@@ -13,6 +13,7 @@ import json
 from pathlib import Path
 
 from sepaudio import hub
+from sepaudio.cli import script
 from sepaudio.verbs.train import train
 
 HERE = Path(__file__).parent
@@ -44,4 +45,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

@@ -9,9 +9,10 @@ RUNS/scores.
 
 from pathlib import Path
 
+from sepaudio.cli import script
 from sepaudio.cli.recipes import evaluate
 
 LISTS = {"separation": ("test",), "extraction": ("test_enrolled",)}
 
 if __name__ == "__main__":
-    evaluate(__doc__, Path(__file__).parent, LISTS)
+    script(lambda: evaluate(__doc__, Path(__file__).parent, LISTS))

@@ -22,6 +22,7 @@ import torch
 from report import FRAMEWISE, Tables
 
 from sepaudio import hub, metrics
+from sepaudio.cli import script
 from sepaudio.files import atomic_json
 from sepaudio.training import recipe as recipes
 from sepaudio.training.cut import logits_of
@@ -154,4 +155,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

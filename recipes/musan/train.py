@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from sepaudio import hub, registry
+from sepaudio.cli import script
 from sepaudio.training import recipe as recipes
 from sepaudio.training.classical import ClassicalRecipe, Example, fit_classical
 from sepaudio.training.prepared import cuts
@@ -127,4 +128,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

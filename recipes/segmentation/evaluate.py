@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from sepaudio import io
+from sepaudio.cli import script
 from sepaudio.data import timeline
 from sepaudio.files import atomic_json
 from sepaudio.metrics import accuracy, bootstrap, f1_of, recalls
@@ -191,4 +192,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from sepaudio import io
+from sepaudio.cli import script
 from sepaudio.data import manifest, whole
 from sepaudio.data.timeline import Segment, Timeline, text
 from sepaudio.files import atomic_json, atomic_text
@@ -138,4 +139,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

@@ -32,6 +32,7 @@ from torch.nn import functional as F
 
 import sepaudio
 from sepaudio import hub
+from sepaudio.cli import script
 from sepaudio.data import manifest
 from sepaudio.data.timeline import Timeline
 from sepaudio.files import atomic, atomic_json
@@ -342,4 +343,4 @@ def card(about: dict[str, Any], text: str) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

@@ -23,6 +23,7 @@ import torch
 
 import sepaudio
 from sepaudio import io
+from sepaudio.cli import script
 from sepaudio.files import atomic_text
 from sepaudio.verbs.prepare import PrepareCfg, read_overrides
 from sepaudio.verbs.verify import Verification, cosine, verify
@@ -155,4 +156,4 @@ def _below_title(card: Path) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -80,16 +84,59 @@ def main(arguments: list[str] | None = None) -> None:
         hint = f"; did you mean {near[0]!r}?" if near else f": expected one of {', '.join(VERBS)}"
         print(f"sepaudio: no verb is called {verb!r}{hint}", file=sys.stderr)
         raise SystemExit(2)
+    raise SystemExit(
+        guarded(f"sepaudio {verb}", lambda: import_module(f"{__name__}.{verb}").run(rest))
+    )
+
+
+def script(work: Callable[[], object]) -> None:
+    """Run a program beside the package, such as one of data_prep/; exit where it fails."""
+    if code := guarded(os.path.basename(sys.argv[0]), work):  # noqa: PTH119
+        raise SystemExit(code)
+
+
+def guarded(name: str, work: Callable[[], object]) -> int:
+    """The exit code of `work`: what it returns, or 0; what a user got wrong is told in a line.
+
+    Ctrl-C gives 130 and SIGTERM 143, after what was being written has been removed.
+    """
     try:
-        code = import_module(f"{__name__}.{verb}").run(rest)
-        sys.stdout.flush()
-    except KeyboardInterrupt:
-        print("sepaudio: interrupted", file=sys.stderr)
-        code = 130
+        with _terminable():
+            code = work()
+            sys.stdout.flush()
+            return code if isinstance(code, int) else 0
+    except (KeyboardInterrupt, SystemExit) as stop:
+        # Lightning makes an exit with 1 of Ctrl-C, and says nothing
+        pressed = stop if isinstance(stop, KeyboardInterrupt) else stop.__context__
+        if not isinstance(pressed, KeyboardInterrupt):
+            raise
+        print(f"{name}: interrupted", file=sys.stderr)
+        return 130
     except BrokenPipeError:  # the reader of our output has gone, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+        return 0
     except (ValueError, OSError, ImportError) as error:
-        print(f"sepaudio {verb}: {error}", file=sys.stderr)
-        code = 2
-    raise SystemExit(code)
+        print(f"{name}: {error}", file=sys.stderr)
+        return 2
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM end the program as an exception does, so that temporary files go with it."""
+    if threading.current_thread() is not threading.main_thread():  # none else may set handlers
+        yield
+        return
+
+    mine = os.getpid()
+
+    def stop(number: int, _: object) -> None:
+        if os.getpid() != mine:  # a worker process, which has nothing to remove
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from ..files import atomic_text
+from ..files import atomic_text, check_target
 from ..verbs.classify import DEFAULT, SILENCE_DB, Classification
 
 Format = Literal["auto", "table", "csv", "jsonl"]
@@ -47,12 +47,14 @@ def run(arguments: list[str]) -> int:
         parser.error(f"--top-k {options.top_k}: expected 1 or more")
     paths = io.find(options.paths)
     spare(options.output, paths)
+    ready(options.output)
     net = verb.resolve(options.model, options.device)
     pictures = {options.plot_input: False, options.explain: True}
     pictures.pop(None, None)
     for path, maps in pictures.items():
         explain.check(path, net, maps)
         spare(path, paths)
+        ready(path)
     if pictures and (len(paths) != 1 or str(paths[0]) == "-"):
         raise ValueError(f"{len(paths)} recordings: expected one file to draw a picture of")
     results = verb.classify_files(
@@ -117,6 +119,12 @@ def spare(output: str | None, paths: Sequence[Path]) -> None:
     """Raise a ValueError where results would replace one of the recordings."""
     if output is not None and Path(output).resolve() in {path.resolve() for path in paths}:
         raise ValueError(f"{output} is one of the recordings: write elsewhere")
+
+
+def ready(output: str | None) -> None:
+    """Raise an OSError where results could not be written, before hours go into them."""
+    if output is not None:
+        check_target(output)
 
 
 def put(text: str, output: str | Path | None) -> None:

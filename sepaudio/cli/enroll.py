@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Literal
 
 
@@ -53,4 +54,6 @@ def run(arguments: list[str]) -> int:
             similar,
         )
     console().print(table)
+    if worth := made.doubts():
+        print(f"warning: {worth}", file=sys.stderr)
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ def run(arguments: list[str]) -> int:
     from ..verbs import estimates
     from ..verbs import separate as verb
     from ..verbs.given import place
-    from .separate import common, tell
+    from .separate import check_format, common, tell
 
     parser = ArgumentParser(
         prog="sepaudio extract",
@@ -46,12 +47,21 @@ def run(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     if bool(options.enroll) == bool(options.embedding):
         parser.error("expected either --enroll RECORDING ... or --embedding FILE")
+    if options.least is not None and not 0 <= options.least <= 1:
+        parser.error(f"--least {options.least}: expected a probability from 0 to 1")
     net = place(options.model, options.device, "extraction")
     inputs = io.find(options.paths)
     folder, template = Path(options.output), options.template
     if len(inputs) == 1 and folder.suffix and not folder.is_dir():
         folder, template = folder.parent, folder.name.replace("{", "{{").replace("}", "}}")
     targets = estimates.names(inputs, folder, template, 1, options.overwrite)
+    check_format(targets, options)
+    for path in _both(inputs, options.enroll):
+        print(
+            f"warning: {path} is enrolled and extracted from: expected a recording of the speaker "
+            "alone; of a mixture the vector is of nobody",
+            file=sys.stderr,
+        )
     embedding = (
         hub.load_embedding(options.embedding) if options.embedding else _enroll(options.enroll, net)
     )
@@ -74,6 +84,19 @@ def run(arguments: list[str]) -> int:
     return tell(found, net, options.verbose)
 
 
+def _both(inputs: Sequence[Path], enrolled: Sequence[str]) -> list[str]:
+    """Recordings of the enrollment that are, or hold the same bytes as, one of the inputs."""
+    from ..files import sha256
+
+    sizes = {path.stat().st_size for path in inputs if path.is_file()}
+    near = [path for path in enrolled if Path(path).is_file()]
+    near = [path for path in near if Path(path).stat().st_size in sizes]
+    if not near:
+        return []
+    known = {sha256(path) for path in inputs if path.is_file()}
+    return [path for path in near if sha256(path) in known]
+
+
 def _enroll(paths: list[str], net: Any) -> Any:
     """The embedding of recordings; what they are worth goes to standard error."""
     from ..verbs.enroll import enroll_files
@@ -86,4 +109,6 @@ def _enroll(paths: list[str], net: Any) -> Any:
             f"{q.level:.1f} dB, {q.clipping:.2%} clipped{similar}",
             file=sys.stderr,
         )
+    if worth := made.doubts():
+        print(f"warning: {worth}", file=sys.stderr)
     return made.embedding

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..verbs.classify import DEFAULT
-from .classify import collect, common, put, spare, tell
+from .classify import collect, common, put, ready, spare, tell
 
 Format = Literal["auto", "csv", "jsonl", "rttm", "textgrid", "audacity"]
 OPTIONS = {
@@ -64,6 +64,7 @@ def run(arguments: list[str]) -> int:
         if len(paths) != 1:
             raise ValueError(f"--plot with {len(paths)} recordings: expected one; name one file")
         check_plot(options.plot)
+        ready(options.plot)
     if options.overlap and options.model == DEFAULT:
         options.model = verb.OVERLAPPING
     net = verb.resolve(options.model, options.device)
@@ -101,10 +102,12 @@ def _targets(paths: Sequence[Path], format: str, options: Any) -> list[Path | No
     output, one = options.output, known(format)
     spare(output, paths)
     if format == "rttm":
-        names(paths, Path(), "{stem}.rttm", 1, overwrite=True)  # it knows recordings by their stem
+        _need_other_stems(paths)
     if not one.single:
+        ready(output)
         return [None if output is None else Path(output)]
     if len(paths) == 1 and not (output and Path(output).is_dir()):
+        ready(output)
         return [None if output is None else Path(output)]
     if output is None:
         raise ValueError(
@@ -112,6 +115,18 @@ def _targets(paths: Sequence[Path], format: str, options: Any) -> list[Path | No
         )
     template = f"{{stem}}{one.suffixes[0]}"
     return [row[0] for row in names(paths, Path(output), template, 1, options.overwrite)]
+
+
+def _need_other_stems(paths: Sequence[Path]) -> None:
+    """Raise a ValueError for recordings that RTTM, which knows them by their stem, would mix up."""
+    known: dict[str, Path] = {}
+    for path in paths:
+        other = known.setdefault(path.stem, path)
+        if other is not path:
+            raise ValueError(
+                f"{other} and {path} are both {path.stem!r} in RTTM, which knows recordings by "
+                "their names without suffix: rename one, or use csv or jsonl"
+            )
 
 
 def _write(found: Sequence[Any], format: str, targets: Sequence[Path | None]) -> None:

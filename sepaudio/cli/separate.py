@@ -34,11 +34,17 @@ def run(arguments: list[str]) -> int:
     )
     common(parser)
     options = parser.parse_args(arguments)
-    net = place(options.model, options.device, "separation")
     inputs = io.find(options.paths)
+    if Path(options.output).suffix.lower() in io.SUFFIXES and not Path(options.output).is_dir():
+        parser.error(
+            f"-o {options.output}: expected a folder, as a recording gives several files; "
+            "--template says their names"
+        )
+    net = place(options.model, options.device, "separation")
     targets = estimates.names(
         inputs, Path(options.output), options.template, net.cfg.n_src, options.overwrite
     )
+    check_format(targets, options)
     found = estimates.write(
         inputs,
         targets,
@@ -65,6 +71,15 @@ def common(parser: Any) -> None:
     parser.add_argument("-d", "--device", default="auto", help="auto, cpu, cuda or mps")
     parser.add_argument("--workers", type=int, default=0, help="files at once, each by one thread")
     parser.add_argument("-v", "--verbose", action="store_true", help="say how fast it went")
+
+
+def check_format(targets: Iterable[Iterable[Path]], options: Any) -> None:
+    """Raise a ValueError for names and encodings that could not be written, before the work."""
+    from .. import io
+
+    for row in targets:
+        for target in row:
+            io.encoding(target, options.subtype)
 
 
 def tell(results: Iterable[Estimated], net: Any, verbose: bool = False) -> int:

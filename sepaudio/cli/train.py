@@ -13,7 +13,8 @@ def run(arguments: list[str]) -> int:
     parser = ArgumentParser(
         prog="sepaudio train",
         description="Train what a recipe says. A run that was killed goes on when it is called "
-        "again. Values of the recipe are changed by key=value anywhere, such as optim.lr=1e-3.",
+        "again. Values of the recipe are changed by key=value anywhere, such as optim.lr=1e-3; "
+        "data=FOLDER takes the recordings of a folder with a folder for every class, or speaker.",
     )
     parser.add_argument("recipe", help="YAML file")
     parser.add_argument("more", nargs="*", help="key=value, such as optim.lr=1e-3")

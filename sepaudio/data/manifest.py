@@ -230,7 +230,11 @@ def read_all(
     rows = [row for path in paths for row in read(path) if set(of(row)) & set(kinds)]
     for kind in kinds:
         if not any(kind in of(row) for row in rows):
-            raise ValueError(f"no recording of kind {kind!r} in {', '.join(map(str, paths))}")
+            found = sorted({one for path in paths for row in read(path) for one in row.kinds})
+            raise ValueError(
+                f"no recording of kind {kind!r} in {', '.join(map(str, paths))}: expected some of "
+                f"every label of the model; there are {', '.join(found) or 'no rows'}"
+            )
     return rows
 
 

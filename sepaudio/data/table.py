@@ -15,8 +15,16 @@ from .. import files
 Row = TypeVar("Row")
 
 
-def read(path: Path, needed: Sequence[str], what: str) -> list[tuple[int, dict[str, str]]]:
+def read(
+    path: Path, needed: Sequence[str], what: str, bad: list[str] | None = None
+) -> list[tuple[int, dict[str, str]]]:
     """The rows of a CSV file and their line numbers.
+
+    Args:
+        path: the file.
+        needed: columns.
+        what: the file is, for the error where it is missing.
+        bad: takes rows with too many values, each from its line on; they are left out.
 
     Raises:
         ValueError: it is missing, is no UTF-8 text, or lacks a column; a row has too many values.
@@ -24,18 +32,26 @@ def read(path: Path, needed: Sequence[str], what: str) -> list[tuple[int, dict[s
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, restval="")
-            missing = [name for name in needed if name not in (reader.fieldnames or [])]
+            there = reader.fieldnames or []
+            missing = [name for name in needed if name not in there]
             if missing:
+                other = "".join(there[:1]) if len(there) == 1 else ""
+                hint = "; put commas between values" if {";", "\t"} & set(other) else ""
                 raise ValueError(
                     f"{path} lacks the columns {', '.join(missing)}: expected {', '.join(needed)}"
+                    f"{hint}"
                 )
             rows = []
             for row in reader:
                 if None in row:
-                    raise ValueError(
-                        f"{path}, line {reader.line_num}: more values than columns: expected "
+                    fault = (
+                        f"line {reader.line_num}: more values than columns: expected "
                         f"{len(row) - 1}; put values that hold a comma in double quotes"
                     )
+                    if bad is None:
+                        raise ValueError(f"{path}, {fault}")
+                    bad.append(fault)
+                    continue
                 rows.append((reader.line_num, row))
             return rows
     except FileNotFoundError:
@@ -64,7 +80,7 @@ def parsed(
         ValueError: as `read`; without `bad` also for the first row that is wrong.
     """
     found = []
-    for number, row in read(path, needed, what):
+    for number, row in read(path, needed, what, bad):
         try:
             found.append((number, parse(row, f"{path}, line {number}")))
         except ValueError as error:

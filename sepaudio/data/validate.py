@@ -92,6 +92,8 @@ def validate(
             _recordings([(n, row) for n, row in rows if used is None or used(row)], look)
     except ValueError as error:
         bad.append(str(error))
+    if not look.report.rows and not bad and used is None:
+        bad.append("no rows: expected one for every recording or mixture")
     for text in bad:
         look.report.lost(text)
     return look.report

@@ -318,7 +318,10 @@ def _make(folder: Path, made_of: dict[str, Any], source: Source) -> None:
         with multiprocessing.get_context("fork").Pool(source.cfg.processes) as pool:
             results = pool.imap_unordered(_chunk, starts)
             console = Console(stderr=True)
-            for start, items in track(results, "augment", len(starts), console=console):
+            hidden = not console.is_terminal
+            for start, items in track(
+                results, "augment", len(starts), console=console, disable=hidden
+            ):
                 for i, item in enumerate(items, start):
                     features[i], active[i], labels[i], edges[i], origins[i] = item
         features.flush()

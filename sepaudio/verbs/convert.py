@@ -118,7 +118,7 @@ def _check_said(name: str, source: Source, said: dict[str, Any]) -> None:
 def _reason(error: Exception) -> str:
     """The line of torch's long message that says which object it was."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    named = [line for line in lines if "Unsupported" in line]
+    named = [line for line in lines if "unsupported" in line.lower()]
     return (named or lines or [type(error).__name__])[0].split(". Please use")[0][:200]
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import hub, io
-from .given import Array, mono
+from .given import Array, mono, need_full_scale
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 LEAST_SECONDS = 0.5  # of voice, where the front-end does not say [s]
 CLIPPED = 0.999  # of full scale
+ENOUGH = 3.0  # of voice, below which a vector is told to be doubtful [s]
+TOO_MANY = 0.01  # share of samples at full scale, above which it is, too
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +58,17 @@ class Enrollment:
 
     embedding: Embedding
     recordings: tuple[Quality, ...]
+
+    def doubts(self) -> str:
+        """Why the vector may stand for nobody, "" where nothing speaks against it."""
+        found = []
+        voiced = sum(one.voiced for one in self.recordings)
+        if voiced < ENOUGH:
+            found.append(f"{voiced:.1f} s of voice in all, expected {ENOUGH:g} or more")
+        for one in self.recordings:
+            if one.clipping > TOO_MANY:
+                found.append(f"{one.file or 'a recording'} is clipped ({one.clipping:.1%})")
+        return "; ".join(found)
 
 
 def enroll(
@@ -142,6 +155,10 @@ def _enroll(
     for number, (name, x, own_rate) in enumerate(named, start=1):
         which = name or f"recording {number} of {len(named)}"
         one = mono(x, which)
+        try:
+            need_full_scale(one, 0.0)
+        except ValueError as error:
+            raise ValueError(f"{which}: {error}") from error
         sound = torch.from_numpy(io.resample(one, own_rate, rate)).to(like)
         heard.append(_quality(which, name, one, own_rate, sound, speaker))
         sounds.append(sound)

@@ -53,12 +53,18 @@ def names(
         row = []
         for source in range(1, n + 1):
             try:
-                name = template.format(stem=path.stem, source=source)
+                stem = "stdin" if str(path) == "-" else path.stem
+                name = template.format(stem=stem, source=source)
             except (KeyError, IndexError, ValueError) as error:
                 raise ValueError(
                     f"template={template!r}: expected text with {{stem}} and {{source}}"
                 ) from error
             target = folder / name
+            if taken.get(target) == path:
+                raise ValueError(
+                    f"all sources of {path} would be written to {target}: use a template with "
+                    "{source}"
+                )
             if target in taken:
                 raise ValueError(
                     f"{taken[target]} and {path} would both be written to {target}: use a template "

@@ -133,6 +133,9 @@ def listen(
     """What a model says of the windows of recordings, by their length; see `evaluate`."""
     several = bool(getattr(net, "several", False))
     rows = manifest.read_all(manifests, tuple(net.labels), several)
+    if split not in ("all", *manifest.SPLITS):
+        known = ", ".join((*manifest.SPLITS, "all"))
+        raise ValueError(f"split={split!r}: expected one of {known}")
     rows = [r for r in manifest.allowed(rows, refused_licenses) if split in ("all", r.split)]
     if not rows:
         raise ValueError(f"split={split!r}: no recordings in {', '.join(map(str, manifests))}")

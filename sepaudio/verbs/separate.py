@@ -92,6 +92,8 @@ def extract(
 
     from ..frontends import Embedding
 
+    if least is not None and not 0 <= least <= 1:
+        raise ValueError(f"least={least}: expected a probability from 0 to 1")
     net = place(model, device, "extraction")
     like = next(net.parameters())
     if isinstance(embedding, Embedding):
@@ -111,8 +113,8 @@ def run(net: Any, mixture: Array, given: Sequence[Any], whole: float = WHOLE) ->
     if net.causal:
         return np.concatenate(list(_stream(net, mixture, given)), axis=1)
     size = round(whole * net.sample_rate)
-    if size < 8:
-        raise ValueError(f"whole={whole}: expected some seconds")
+    if size < 4 * max(net.hop, 2):
+        raise ValueError(f"whole={whole}: expected some seconds, such as {WHOLE:g}")
     if len(mixture) <= size:
         return _forward(net, mixture, given)
     return _windows(net, mixture, given, size)

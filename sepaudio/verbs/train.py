@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import re
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
@@ -21,6 +22,7 @@ from ..training import rehearse as rehearsal
 from ..training.bank import banks
 from ..training.start import Start, model_of
 from ..training.survey import say, survey
+from .own_data import with_folder
 
 SHARE_ALIKE = re.compile(r"(?<![A-Za-z])(SA|[AL]?GPL|GFDL)(?![A-Z])")
 
@@ -41,7 +43,7 @@ def train(
 
     Args:
         recipe: YAML file.
-        overrides: "key=value".
+        overrides: "key=value"; `data=FOLDER` stands for recordings in class or speaker folders.
         init: the recipe's `init`: weights to start from, by their name or folder.
         freeze: the recipe's `freeze`: parts that keep their weights.
         output: folder of the run; by default runs/ and the recipe's name.
@@ -53,7 +55,9 @@ def train(
         ValueError: the recipe or the data is wrong, or the disk too full; the message says where.
         OSError: a checkpoint cannot be written; the last one is kept.
     """
-    cfg, folder = _read(recipe, [*overrides, *_start_of(init, freeze)], output)
+    folder = _folder(recipe, output)
+    said = with_folder(recipe, [*overrides, *_start_of(init, freeze)], folder / "data.csv")
+    cfg = recipes.read(recipe, said)
     torch.manual_seed(cfg.seed)
     model: Any
     model, start = model_of(cfg)
@@ -129,21 +133,20 @@ def rehearse(
     Raises:
         ValueError: the run would not start, or not end; the message says why.
     """
-    cfg, folder = _read(recipe, [*overrides, *_start_of(init, freeze)], output)
-    torch.manual_seed(cfg.seed)
-    model, start = model_of(cfg)
-    found = survey(cfg, model, folder)
-    found.check(cfg.data.on_bad)
-    measured = rehearsal.rehearse(cfg, model, found)
+    with tempfile.TemporaryDirectory() as away:
+        said = [*overrides, *_start_of(init, freeze)]
+        cfg = recipes.read(recipe, with_folder(recipe, said, Path(away) / "data.csv"))
+        torch.manual_seed(cfg.seed)
+        model, start = model_of(cfg)
+        found = survey(cfg, model, _folder(recipe, output))
+        found.check(cfg.data.on_bad)
+        measured = rehearsal.rehearse(cfg, model, found)
     return [*(start.lines() if start else []), *found.lines(), *measured.lines()]
 
 
-def _read(
-    recipe: str | Path, overrides: Sequence[str], output: str | Path | None
-) -> tuple[recipes.AnyRecipe, Path]:
-    """A recipe and the folder of its run."""
-    folder = Path(output) if output is not None else Path("runs") / Path(recipe).stem
-    return recipes.read(recipe, overrides), folder
+def _folder(recipe: str | Path, output: str | Path | None) -> Path:
+    """The folder of a run."""
+    return Path(output) if output is not None else Path("runs") / Path(recipe).stem
 
 
 def describe(
