@@ -259,6 +259,18 @@ def test_blocks_learn_to_tell_who_is_there(folder, tmp_path):
     assert judge_of(model, replace(cfg, presence=0.0)) is None
 
 
+def test_presence_that_cannot_be_fitted_is_told_before_the_first_step(folder, tmp_path):
+    rows = manifest.read(folder / "manifest.csv")
+    names = sorted({row.speaker for row in rows if row.split == "valid" and row.speaker})[:2]
+    few = [row for row in rows if row.split != "valid" or row.speaker in names]
+    manifest.write(folder / "few.csv", few)
+    path = recipe_of(folder, tmp_path, "tsenet_fourier_test")
+    more = [f"data.manifests=[{folder / 'few.csv'}]", "data.mixing.n_src=[2,2]"]
+    with pytest.raises(ValueError, match=r"presence cannot be fitted: .*3 speakers.*presence=0"):
+        train(path, more, output=tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run" / "last.ckpt").exists()
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # torch's own, of several kinds
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
@@ -309,7 +321,14 @@ def test_compiling_wants_a_compiler(folder, tmp_path, monkeypatch):
             r"n_src=\[2, 3\]: expected the model's, \[2, 2\]",
         ),
         ("mitas_test", "loss=l2", "loss='l2': expected one of si_snr, si_sdr, snr"),
-        ("mitas_test", "data.items=3", "items"),
+        (
+            "mitas_test",
+            "data.items=3",
+            r"no key .* 'data.items'; did you mean 'data.valid_items'\?",
+        ),
+        ("mitas_test", "optim.step=3", r"no key .* 'optim.step'; did you mean 'optim.steps'\?"),
+        ("mitas_test", "optim.qqqqqqqqqqqqq=3", r"'optim.q+' .*known: optim.steps, optim.batch"),
+        ("mitas_test", "data.manifests=a.csv", r"and one \[a.csv\]"),
         ("tsenet_test", "model={speaker: null}", "tsenet_test has no speaker front-end: give one"),
     ],
 )

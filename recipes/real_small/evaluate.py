@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from sepaudio import hub, load, metrics
+from sepaudio.cli import script
 from sepaudio.data import manifest
 from sepaudio.files import atomic_json, atomic_text
 from sepaudio.verbs.report import as_markdown, compared_as_markdown, plot
@@ -194,4 +195,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

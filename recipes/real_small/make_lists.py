@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from sepaudio import io
+from sepaudio.cli import script
 from sepaudio.data import manifest, mixtures
 from sepaudio.data.mixtures import Mixture, Part
 
@@ -87,7 +88,7 @@ def main() -> None:
         parser.error(
             f"{options.manifest}: {len(targets)} test speakers with a recording of {lasting:g} s "
             f"and something to enroll with, of {len(long)}: expected 3 or more; give that split "
-            "more speakers (speaker_folders.py --shares 0.6 0.2 0.2) or pass shorter --seconds"
+            "more speakers (speaker_folders.py --shares 0.5 0.25 0.25) or pass shorter --seconds"
         )
     options.out.mkdir(parents=True, exist_ok=True)
     for order, (name_of_list, (kind, low, high, times)) in enumerate(KINDS.items()):
@@ -142,4 +143,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

@@ -28,6 +28,7 @@ from safetensors.torch import load_model
 from torch import nn
 
 from sepaudio import registry
+from sepaudio.cli import script
 from sepaudio.data import mixing
 from sepaudio.training import recipe as recipes
 from sepaudio.training.process import keep_memory
@@ -234,4 +235,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

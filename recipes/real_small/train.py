@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
+import sys
 from pathlib import Path
 
 from sepaudio import train
+from sepaudio.cli import script
 
 HERE = Path(__file__).parent
 RUNS = Path("runs/real_small")
@@ -35,16 +38,16 @@ RECIPES = {
 def main() -> None:
     """Train what the recipes beside this file say."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("arguments", nargs="+", help="manifests (CSV) and key=value")
+    parser.add_argument("manifests", nargs="+", help="CSV; key=value may stand anywhere")
     parser.add_argument("--recipes", nargs="+", default=list(RECIPES), choices=RECIPES)
-    options = parser.parse_args()
-    manifests = [str(Path(a).resolve()) for a in options.arguments if "=" not in a]
-    overrides = [f"data.manifests={json.dumps(manifests)}"]
-    overrides += [a for a in options.arguments if "=" in a]
+    given = [word for word in sys.argv[1:] if re.match(r"[\w.]+=", word)]  # wherever they stand
+    options = parser.parse_args([word for word in sys.argv[1:] if word not in given])
+    manifests = [str(Path(a).resolve()) for a in options.manifests]
+    overrides = [f"data.manifests={json.dumps(manifests)}", *given]
     for name in options.recipes:
         recipe, more = RECIPES[name]
         print(train(HERE / f"{recipe}.yaml", [*overrides, *more], output=RUNS / name))
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

@@ -7,7 +7,7 @@ enrolled speaker is there at all.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -27,6 +27,7 @@ from .survey import say
 COST = 0.1
 # And how many of them may fall silent: of a network that has learned little silence costs nothing.
 MISSES = 0.05
+PER_ITEM = 16  # mixtures that presence is calibrated on, for each that validates
 MORE = 4  # times as many mixtures are learned from as calibrated on
 SMALL = 1e-3  # of the regression, see `logistic`
 # What presence is fitted on: two voices, which as those of one recording share a microphone.
@@ -39,32 +40,57 @@ HALF: dict[str, Any] = {
 }
 
 
-def fit_rest(model: Any, valid: Source, cfg: MixtureRecipeCfg, quiet: bool = True) -> None:
+@dataclass(frozen=True)
+class Presence:
+    """Mixtures of several kinds that presence is learned from, and calibrated on."""
+
+    train: list[Source]
+    valid: list[Source]
+
+
+def presence_of(model: Any, cfg: MixtureRecipeCfg) -> Presence | None:
+    """What presence is fitted on after training; None where the model judges none, or keeps it.
+
+    Raises:
+        ValueError: a split has too few speakers for mixtures that lack one.
+    """
+    data, presence = cfg.data, getattr(model.cfg, "presence", 0.0)
+    if not presence or held("evidence", cfg.freeze) or data.lists.files:
+        return None
+    of_two = replace(data.mixing, seconds=presence, **HALF)
+    alone = replace(of_two, n_src=(1, 1), noise=data.mixing.noise, music=data.mixing.music)
+    kinds = [of_two, *([alone] if alone.noise or alone.music else [])]
+
+    def made(split: str, manifests: Sequence[str]) -> list[Source]:
+        mixers = [load(kind, manifests, split, data.shelf, data.on_bad) for kind in kinds]
+        return placed(mixers, data.mix_on)
+
+    try:
+        return Presence(
+            made("train", data.manifests),
+            made("valid", data.manifests[: data.presence_manifests or None]),
+        )
+    except ValueError as error:
+        raise ValueError(f"presence cannot be fitted: {error}; or set model.presence=0") from error
+
+
+def fit_rest(
+    model: Any,
+    valid: Source,
+    cfg: MixtureRecipeCfg,
+    presence: Presence | None = None,
+    quiet: bool = True,
+) -> None:
     """What no gradient finds, measured when all else is learned, but for parts that are frozen."""
-    data, batch = cfg.data, cfg.optim.batch
+    items, batch = cfg.data.valid_items, cfg.optim.batch
     decoder = [f"decoder.{name}" for name in model.decoder.state_dict()]
     if not any(held(name, cfg.freeze) for name in decoder):
-        fit_level(model, valid, data.valid_items, batch)
-    presence = getattr(model.cfg, "presence", 0.0)
-    if presence and not held("evidence", cfg.freeze):
-        of_two = replace(data.mixing, seconds=presence, **HALF)
-        alone = replace(of_two, n_src=(1, 1), noise=data.mixing.noise, music=data.mixing.music)
-        kinds = [of_two, *([alone] if alone.noise or alone.music else [])]
-        train, judged = (
-            placed(
-                [load(kind, manifests, split, data.shelf, data.on_bad) for kind in kinds],
-                data.mix_on,
-            )
-            for split, manifests in (
-                ("train", data.manifests),
-                ("valid", data.manifests[: data.presence_manifests or None]),
-            )
-        )
-        items = 16 * data.valid_items
+        fit_level(model, valid, items, batch)
+    if presence is not None:
         if not quiet:
-            n = len(kinds) * (1 + MORE) * items
-            say(f"presence: {n} mixtures of {presence:g} s are heard to learn and calibrate it")
-        fit_presence(model, train, judged, items, batch)
+            n = (1 + MORE) * PER_ITEM * items * len(presence.valid)
+            say(f"presence: {n} mixtures of {model.cfg.presence:g} s are heard to fit it")
+        fit_presence(model, presence.train, presence.valid, PER_ITEM * items, batch)
 
 
 def fit_level(model: Any, mixer: Source, items: int, batch: int) -> float:

@@ -280,7 +280,8 @@ def run(
     """Train; returns the averaged weights of the last or, with validation, of the best step.
 
     Under torchrun every process of every machine takes its part of each batch; `cfg.batch` is
-    that of all together.
+    that of all together. Batch norm hears all of it on CUDA devices; on CPUs, where torch has no
+    such norm, only its own part.
 
     Args:
         model: trained in place.
@@ -338,6 +339,7 @@ def run(
             devices=local,
             num_nodes=world // local,
             strategy="ddp" if world > 1 else "auto",
+            sync_batchnorm=world > 1 and torch.cuda.is_available(),
             use_distributed_sampler=False,
             precision=cfg.precision,
             accumulate_grad_batches=cfg.accumulate,

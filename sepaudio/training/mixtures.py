@@ -17,7 +17,7 @@ from ..data.mixing import load
 from ..losses import LOSSES, absent, contrast, level_error, pit
 from . import recipe as recipes
 from .draws import Batch, Source, batch_at, batches, hearing, lengths_of, placed, tell_pace, workers
-from .fitted import fit_rest
+from .fitted import fit_rest, presence_of
 from .lists import about, listed
 from .loop import Draw, Objective, Validate, run
 from .recipe import MixtureRecipeCfg
@@ -230,6 +230,7 @@ def fit(
     left_out = [text for shelf in shelves for text in shelf.left_out]
     if not quiet:
         say_left_out(left_out)
+    presence = presence_of(model, cfg)  # before the first step, so that what lacks is told
     judge = judge_of(model, cfg)
     objective = objective_of(model, cfg, judge)
     kept = objective_of(model, cfg)  # the judge is not, and not averaged either
@@ -248,7 +249,7 @@ def fit(
         paced=None if quiet else tell_pace(cfg),
         quiet=quiet,
     )
-    fit_rest(best, valid, cfg, quiet)
+    fit_rest(best, valid, cfg, presence, quiet)
     figure = validate(best)
     unheard = [m.left_out for m in (train, valid) if isinstance(m, Shuffled)]
     n_left_out = len(left_out) + sum(int(rows.sum()) for rows in unheard)

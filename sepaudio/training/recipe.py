@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import yaml
 
@@ -239,7 +241,7 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> AnyRecipe:
         if "=" not in override or override.startswith("-"):
             raise ValueError(f"{override!r}: expected key=value, such as optim.lr=1e-3")
     kind = _kind(path, overrides)
-    parser = ArgumentParser(exit_on_error=False)
+    parser = ArgumentParser(exit_on_error=False, allow_abbrev=False)
     parser.add_class_arguments(kind, None)
     try:
         parsed = parser.parse_path(str(path))
@@ -248,11 +250,35 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> AnyRecipe:
         values = vars(parser.instantiate(parser.parse_args(others, namespace=parsed)))
         recipe: AnyRecipe = kind(**{**values, "model": _changed(values["model"], inner)})
     except (ArgumentError, TypeError, yaml.YAMLError) as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise ValueError(f"{path}: {_reason(error, kind)}") from error
     model_cfg(recipe)  # names the key that is wrong
     if not isinstance(recipe, MixtureRecipeCfg) and recipe.hint.teacher:
         hub.about(recipe.hint.teacher)  # is there
     return _anchored(recipe, path.parent)
+
+
+def _reason(error: Exception, kind: type[AnyRecipe]) -> str:
+    """What the parser found wrong, with the nearest key and how a list is written."""
+    text = str(error)
+    if found := re.fullmatch(r"unrecognized arguments: --([\w.]+)=.*", text, re.DOTALL):
+        name, keys = found[1], _keys(kind)
+        group, near = name.rpartition(".")[0], get_close_matches(name, keys, n=1)
+        beside = [key for key in keys if key.rpartition(".")[0] == group]
+        return registry.unknown("key of this recipe", name, near or beside or keys)
+    if found := re.search(r"Expected a <class 'tuple'>. Got value: (\S+)", text):
+        return f"{text}; several are written [one,other], and one [{found[1]}]"
+    return text
+
+
+def _keys(kind: Any, before: str = "") -> list[str]:
+    """All keys of a recipe, with dots between those that lie in one another."""
+    found, types = [], get_type_hints(kind)
+    for one in fields(kind):
+        inner = types[one.name]
+        found += (
+            _keys(inner, f"{before}{one.name}.") if is_dataclass(inner) else [before + one.name]
+        )
+    return found
 
 
 def _kind(path: Path, overrides: Sequence[str]) -> type[AnyRecipe]:
