@@ -175,7 +175,11 @@ def card(name: str, rows: list[manifest.Recording], text: str, command: str, rem
     sources = "\n".join(
         f"| {origin} | {', '.join(sorted(licences[origin]))} |" for origin in sorted(licences)
     )
-    optim = config["recipe"]["optim"]
+    optim, distill = config["recipe"]["optim"], config["recipe"].get("distill", {})
+    if distill.get("teacher"):
+        how = " on mixed clips" if distill["mixed"] else ""
+        who = distill["teacher"].replace("/model", "").replace(", ", " and ")
+        remark = f"Taught{how} by {who}, trained on the same recordings. {remark}".strip()
     return (
         f"# {NAMES[name]}\n\n"
         f"Tells speech, music and noise apart; singing counts as music. Architecture "
@@ -195,7 +199,8 @@ def card(name: str, rows: list[manifest.Recording], text: str, command: str, rem
         "## Accuracy\n\nIn percent, per window; in brackets the 95 % interval when recordings "
         "are drawn again. Calibration error: expected, 15 bins.\n\n"
         f"{text}\n"
-        "## Limits\n\nSpeech over music counts as speech when the music is weaker. Real singing "
+        "## Limits\n\nSpeech over music counts as speech when the music is clearly weaker; "
+        "`speech_over_music` hears both. Real singing "
         "is rare in the training data. Noise is the class with the least variety: what was never "
         "heard may be taken for music.\n"
     )
