@@ -127,7 +127,9 @@ def test_a_weight_of_nothing_is_the_plain_run_bit_for_bit(folder, tmp_path):
     plain, _ = run(folder, tmp_path / "plain")
     zero, _ = run(folder, tmp_path / "0", f"distill.teacher={folder / 'other'}", "distill.weight=0")
     taught, about = run(folder, tmp_path / "1", f"distill.teacher={folder / 'other'}")
+    alone, _ = run(folder, tmp_path / "2", "distill.mixed=true", "distill.weight=1")
     assert same(plain, zero) and not same(plain, taught)
+    assert same(plain, alone)  # without a teacher nothing is mixed
     digest = hub.about(folder / "other")["sha256"]
     kept = about["recipe"]["distill"]
     assert kept["sha256"] == digest and kept["teacher"].endswith("/other")
