@@ -16,7 +16,15 @@ from sepaudio.frontends import mel_cfg
 from sepaudio.training import classify, clips
 from sepaudio.training import recipe as recipes
 from sepaudio.training.bank import banks
-from sepaudio.training.distill import DistillCfg, blended, soft_loss, teacher_of
+from sepaudio.training.distill import (
+    DistillCfg,
+    blended,
+    mixed,
+    soft_loss,
+    teacher_of,
+    teachers_of,
+    together,
+)
 from sepaudio.verbs.train import rehearse, train
 
 
@@ -119,7 +127,9 @@ def test_a_weight_of_nothing_is_the_plain_run_bit_for_bit(folder, tmp_path):
     plain, _ = run(folder, tmp_path / "plain")
     zero, _ = run(folder, tmp_path / "0", f"distill.teacher={folder / 'other'}", "distill.weight=0")
     taught, about = run(folder, tmp_path / "1", f"distill.teacher={folder / 'other'}")
+    alone, _ = run(folder, tmp_path / "2", "distill.mixed=true", "distill.weight=1")
     assert same(plain, zero) and not same(plain, taught)
+    assert same(plain, alone)  # without a teacher nothing is mixed
     digest = hub.about(folder / "other")["sha256"]
     kept = about["recipe"]["distill"]
     assert kept["sha256"] == digest and kept["teacher"].endswith("/other")
@@ -145,6 +155,63 @@ def test_a_teacher_hears_the_clips_of_its_pupil_in_its_own_features(folder):
         laws.close(objective(model, (features, labels, theirs)).detach(), wanted.detach(), 1e-4)
         if name == "same":
             assert objective(teacher, (features, labels, theirs)) < 1e-6
+
+
+def test_teachers_say_the_normalised_geometric_mean_of_their_probabilities():
+    x, y = logits(0), logits(1)
+    mean = (x.softmax(1) * y.softmax(1)).sqrt()
+    found = together([x, y + 3.0]).softmax(1)  # a constant changes no probability
+    laws.close(found, (mean / mean.sum(1, keepdim=True)).float(), 1e-5)
+    laws.close(together([x]).softmax(1), x.softmax(1).float(), 1e-5)
+
+
+def test_mixed_clips_are_between_two_and_alike_in_every_linear_picture():
+    random = np.random.default_rng(3)
+    x = random.standard_normal((6, 4, 9)).astype(np.float32)
+    picture = random.standard_normal((5, 4)).astype(np.float32)
+    ours, theirs = mixed([x, picture @ x], np.random.default_rng(1))
+    assert np.allclose(theirs, picture @ ours, atol=1e-5)
+    assert ours.shape == x.shape and not np.allclose(ours, x)
+    for y in ours:  # y = a x[i] + (1 - a) x[j]: no rest in the plane of some two clips
+        gaps = []
+        for i in range(6):
+            for j in range(6):
+                way = x[i] - x[j]
+                a = np.clip(((y - x[j]) * way).sum() / max((way**2).sum(), 1e-9), 0, 1)
+                gaps.append(np.abs(x[j] + a * way - y).max())
+        assert min(gaps) < 1e-5
+
+
+def test_several_teachers_hear_the_same_mixed_clips(folder):
+    cfg = recipes.read(folder / "recipe.yaml", [f"data.bank={folder / 'bank'}"])
+    model = registry.create("swishnet_test").eval()
+    bank, _ = banks(cfg, model)
+    both = f"{folder / 'same'}, {folder / 'other'}"
+    plain = classify.lesson(model, bank, cfg)[0](0, 0, 1)[0]
+    distill = DistillCfg(teacher=both, weight=1.0, temperature=2.0, mixed=True)
+    draw, objective = classify.lesson(model, bank, replace(cfg, distill=distill))
+    features, labels, same_one, other = draw(0, 0, 1)
+    assert torch.equal(features, same_one) and not torch.equal(features, plain)
+    known = labels >= 0
+    teachers = [hub.load(folder / name) for name in ("same", "other")]
+    heard = (same_one, other)
+    said = [one.clip_logits(x[known]) for one, x in zip(teachers, heard, strict=True)]
+    wanted = soft_loss(model.clip_logits(features)[known], together(said), distill)
+    found = objective(model, (features, labels, same_one, other)).detach()
+    laws.close(found, wanted.detach(), 1e-4)
+    digests = ", ".join(hub.about(folder / name)["sha256"] for name in ("same", "other"))
+    _, about = run(folder, folder / "two", f"distill.teacher={both}", "distill.mixed=true",
+                   "distill.weight=1")  # fmt: skip
+    assert about["recipe"]["distill"]["sha256"] == digests
+
+
+def test_no_label_fits_a_mixed_clip_and_whole_clips_have_one_teacher():
+    with pytest.raises(ValueError, match=r"mixed=True with weight=0.9: expected a weight of 1"):
+        DistillCfg(teacher="t", mixed=True)
+    assert not teachers_of(DistillCfg(mixed=True), None)  # nobody teaches, nothing is mixed
+    for cfg in (DistillCfg(teacher="t,u"), DistillCfg(teacher="t", weight=1.0, mixed=True)):
+        with pytest.raises(ValueError, match="expected one teacher and no mixed clips"):
+            teacher_of(cfg, None)
 
 
 def test_rehearsing_needs_no_bank_of_the_teachers(folder, tmp_path, monkeypatch):

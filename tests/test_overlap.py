@@ -49,7 +49,8 @@ def test_speech_over_music_is_both():
 
 
 def test_silence_cuts_all_classes_and_speech_is_drawn_in_by_itself():
-    one = decide(heard((0, 12), (2, 9), quiet=[(5, 7)]), SegmentCfg(offset=0, switch=0.1))
+    cfg = SegmentCfg(offset=0, switch=0.1, speech_reach=0.5)
+    one = decide(heard((0, 12), (2, 9), quiet=[(5, 7)]), cfg)
     found = [(s.label, s.start, s.end) for s in one.segments]
     assert [(label, round(a), round(b)) for label, a, b in found if label != "speech"] == [
         ("music", 0, 5),

@@ -65,13 +65,13 @@ def test_from_recordings_to_published_weights(folder):
     assert out.count("fold ") == 2
     plain = folder / runs / "compared" / "leave_out_swishnet_wide"
     shutil.copytree(plain, folder / runs / plain.name)
-    more = [*sizes, "--teacher", RECIPE / "mobilenet.yaml", "--teacher-steps", 2]
-    given = [recipe, "manifest.csv", *tiny, "distill.weight=0.5"]
-    out = script(folder, "leave_out.py", *given, *more)
-    assert out.count("fold ") == 2 and out.count(" and its teacher") == 2
-    assert "gain over the plain network" in out
-    taught = f"distill.teacher={runs}/compared/leave_out_swishnet_wide_distilled/teacher0/model"
-    script(folder, "train.py", "manifest.csv", *tiny, taught, "--recipes", "swishnet_wide")
+    fine, teachers = RECIPE / "swishnet_fine.yaml", ("mobilenet", "swishnet_fine")
+    more = ["--teachers", *(RECIPE / f"{name}.yaml" for name in teachers), "--teacher-steps", 2]
+    out = script(folder, "leave_out.py", fine, "manifest.csv", *tiny, *sizes, *more)
+    assert out.count("fold ") == 2 and out.count(" and of mobilenet, swishnet_fine") == 2
+    taught = hub.read_config(folder / runs / "swishnet_fine_distilled" / "model")["recipe"]
+    assert taught["distill"]["mixed"] and taught["distill"]["weight"] == 1
+    assert taught["distill"]["teacher"] == "mobilenet/model, swishnet_fine/model"
     out = script(folder, "probe.py", recipe, "manifest.csv", *tiny)
     whens = [line.split(":")[0] for line in out.splitlines()]
     assert whens == ["before", "after augmentation", "as drawn in training"]
@@ -79,21 +79,25 @@ def test_from_recordings_to_published_weights(folder):
     (folder / "weights").mkdir()
     script(folder, "evaluate.py", "manifest.csv", "--publish", "weights", "--into", folder)
     found = json.loads((folder / "results.json").read_text())
-    names = {"swishnet_slim", "swishnet_wide", "swishnet_wide_distilled"}
+    names = {"swishnet_slim", "swishnet_wide", "swishnet_fine_distilled"}
     assert names | {"gains", "compared", "probe", "machine"} == set(found)
-    assert list(found["compared"]) == ["plain", "taught", "teachers"]
+    sides = ["swishnet_wide", "mobilenet", "swishnet_fine", "swishnet_fine_distilled"]
+    assert list(found["compared"]) == sides
     left = found["swishnet_wide"]["left out"][-1]
     assert left["recordings"] == 27  # every recording was left out once
     readme = (folder / "README.md").read_text()
     assert "Leave-one-source-out" in readme.split("<!-- results -->")[1]
     plain, ours = (
-        found[run]["test"][-1]["accuracy"] for run in ("swishnet_wide", "swishnet_wide_distilled")
+        found[run]["test"][-1]["accuracy"] for run in ("swishnet_wide", "swishnet_fine_distilled")
     )
-    tested, *_, left, teachers = found["gains"].values()
+    tested, *_, last = found["gains"].values()
     assert tested["accuracy"][0] == pytest.approx(100 * (ours - plain))
-    assert left["recordings"] == teachers["recordings"] == 27
-    assert "Left out: teachers, 2 steps" in readme
-    assert readme.count("Accuracy at 2 s, fold by fold: ") == 3
+    assert last["recordings"] == 27
+    folds = {run: one["scores"][-1]["accuracy"] for run, one in found["compared"].items()}
+    wanted = 100 * (folds["swishnet_fine_distilled"] - folds["swishnet_fine"])
+    assert last["accuracy"][0] == pytest.approx(wanted)
+    assert "taught by mobilenet and swishnet_fine, weight 1, temperature 1, mixed clips" in readme
+    assert readme.count("Accuracy at 2 s, fold by fold: ") == 4
     index = json.loads((folder / "weights" / "index.json").read_text())
     for name in index:
         assert hub.load(folder / "weights" / name).labels == ("noise", "music", "speech")

@@ -16,6 +16,13 @@ def test_published_parameter_counts():
     assert count("swishnet_wide") == 18267
 
 
+def test_finer_ears_cost_their_channels_in_the_first_block_alone():
+    net = registry.create("swishnet_fine")
+    more = 12 * (3 * 32 + 6 + 32)  # of the short branch; depthwise and pointwise of the long one
+    assert count("swishnet_fine") == 18267 + more == 19875
+    assert net.frontend.cfg.n_mels == registry.config("spectrogram_mobilenet").features.n_mels
+
+
 def test_counts_of_the_network_as_drawn():
     assert count("swishnet_slim", hidden=0) == 4899
     assert count("swishnet_wide", hidden=0) == 15819

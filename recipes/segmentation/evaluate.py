@@ -30,7 +30,7 @@ JUDGED = TimelineCfg(collar=0.5)
 NAMES = ("speech_music_noise", "speech_music_noise_slim")
 PLAIN = SegmentCfg(speech_reach=0.0, min_duration=0.0, min_silence=1e6)  # no silence either
 OFFSETS = (0.0, 0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 1.0)
-REACHES = (0.0, 0.2, 0.4, 0.5, 0.6)
+REACHES = (0.0, 0.2, 0.3, 0.4, 0.5, 0.6)
 SWITCHES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)
 MEDIANS = (0.5, 1.0, 2.0, 3.0)
 MARGINS = (0.1, 0.2, 0.4)

@@ -254,13 +254,14 @@ def train(options: argparse.Namespace) -> None:
     kept = {k: v for k, v in start.state_dict().items() if v.shape == own[k].shape}
     net.load_state_dict({**own, **kept})
     learn(net, files, options.steps, options.seed)
+    shipped = hub.about(DEFAULT)
     about = {
-        "architecture": "swishnet_wide",
-        "license": hub.about(DEFAULT)["license"],
+        "architecture": shipped["architecture"],
+        "license": shipped["license"],
         "trained_on": made["origins"],
         "seed": options.seed,
         "data_fingerprint": made["fingerprint"],
-        "init": {"name": DEFAULT, "sha256": hub.about(DEFAULT)["sha256"]},
+        "init": {"name": DEFAULT, "sha256": shipped["sha256"]},
         "recipe": {"steps": options.steps, "batch": BATCH, "files": len(files)},
     }
     print(hub.save(net, RUN / "trained", card="", **about))

@@ -30,11 +30,11 @@ from sepaudio.verbs.results import fill
 
 HERE = Path(__file__).parent
 RUNS = Path("runs/speech_music_noise")
-PLAIN, TAUGHT = "swishnet_wide", "swishnet_wide_distilled"
-NAMES = {PLAIN: "speech_music_noise", "swishnet_slim": "speech_music_noise_slim"}  # what ships
-ABOUT = {PLAIN: "the default", "swishnet_slim": "a third of the size"}
+PLAIN, FINE, TAUGHT = "swishnet_wide", "swishnet_fine", "swishnet_fine_distilled"
+NAMES = {TAUGHT: "speech_music_noise", "swishnet_slim": "speech_music_noise_slim"}  # what ships
+ABOUT = {TAUGHT: "the default", "swishnet_slim": "a third of the size"}
 SECONDS = (0.5, 1.0, 2.0)
-COMPARED = RUNS / "compared"  # leave_out.py --runs, of the two and their teachers
+COMPARED = RUNS / "compared"  # leave_out.py --runs, of networks and their teachers
 Gains = dict[str, dict[str, Any]]  # by what was judged, see `leave_out.gain`
 
 
@@ -62,7 +62,6 @@ TITLES = {
     "degraded": "The same through random rooms, noise, telephones and codecs",
     "elsewhere": "Collections that were never trained on",
     "left out": "Leave-one-source-out: each source judged by a network that never heard it",
-    "teacher": "The same of the teachers themselves",
 }
 
 
@@ -80,7 +79,7 @@ def tables(scores: dict[str, list[Score]], labels: list[str], heading: str) -> s
 
 
 def gained(found: dict[str, dict[str, dict[float, list[Track]]]], labels: list[str]) -> Gains:
-    """What a teacher brings to the network, and is better itself, at 2 s on the same recordings.
+    """What networks have over one another, in points at 2 s on the same recordings.
 
     Args:
         found: by run and set, the windows by their length.
@@ -90,17 +89,19 @@ def gained(found: dict[str, dict[str, dict[float, list[Track]]]], labels: list[s
     if PLAIN in found and TAUGHT in found:
         for key in found[PLAIN]:
             both = (tables_of(found[run][key][2.0], tuple(labels)) for run in (TAUGHT, PLAIN))
-            gains[TITLES[key]] = gain(*both)
-    left = left_out(TAUGHT, COMPARED)
-    if "gain" in left:
-        gains[TITLES["left out"]] = left["gain"]
-        gains[TITLES["teacher"]] = left["teacher"]["gain"]
+            gains[f"{TAUGHT} over {PLAIN}: {TITLES[key]}"] = gain(*both)
+    left = sides()
+    pairs = [(name, PLAIN) for name in left if name != PLAIN] + [(TAUGHT, FINE)]
+    for ours, theirs in pairs:
+        if ours in left and theirs in left:
+            both = (left[name]["tables"] for name in (ours, theirs))
+            gains[f"{ours} over {theirs}: {TITLES['left out']}"] = gain(*both)
     return gains
 
 
 def compared(gains: Gains, labels: list[str]) -> str:
-    """Markdown of what a teacher brings."""
-    lines = ["| points over the plain network at 2 s (95 %) | accuracy | balanced | recordings |"]
+    """Markdown of what networks have over one another, and how they do on sources left out."""
+    lines = ["| points gained at 2 s (95 %) | accuracy | balanced | recordings |"]
     lines.append("| --- | --- | --- | --- |")
     for title, found in gains.items():
         cells = ["{:+.2f} ({:+.2f} to {:+.2f})".format(*found[key]) for key in FIGURES]
@@ -112,25 +113,31 @@ def compared(gains: Gains, labels: list[str]) -> str:
         last[who] = scores[-1].by_origin
         told = f"{who}, {one['steps']} steps"
         if "distill" in one:
+            told += ", taught by " + " and ".join(one["teachers"])
             told += ", weight {weight:g}, temperature {temperature:g}".format(**one["distill"])
+            told += ", mixed clips" if one["distill"].get("mixed") else ""
         folds = ", ".join(f"{100 * accuracy:.1f}" for accuracy in one["folds"])
         text += f"\n#### Left out: {told}\n\n{as_markdown(scores, labels)}"
         text += f"\nAccuracy at 2 s, fold by fold: {folds}.\n"
     if last:
         text += f"\n| class and collection | {' | '.join(last)} | windows |\n"
         text += "|" + " --- |" * (len(last) + 2) + "\n"
-    for name, (_, windows) in last.get("plain", {}).items():
+    for name, (_, windows) in last.get(PLAIN, {}).items():
         cells = " | ".join(f"{100 * one[name][0]:.1f}" for one in last.values())
         text += f"| {name} | {cells} | {windows} |\n"
     return text
 
 
 def sides() -> dict[str, dict[str, Any]]:
-    """The plain network, the taught one and the teachers, all left out; nothing before that."""
-    about = left_out(TAUGHT, COMPARED)
-    if "gain" not in about:
-        return {}
-    return {"plain": about["plain"], "taught": about, "teachers": about["teacher"]}
+    """What leave_out.py wrote of the plain network, others and their teachers, by run."""
+    found: dict[str, dict[str, Any]] = {}
+    for name in (PLAIN, f"{PLAIN}_distilled", FINE, TAUGHT):
+        if about := left_out(name, COMPARED):
+            found |= {
+                run: one for run, one in about.get("teachers", {}).items() if run not in found
+            }
+            found[name] = about
+    return found if PLAIN in found else {}
 
 
 def left_out(name: str, runs: Path = RUNS) -> dict[str, Any]:
@@ -168,7 +175,11 @@ def card(name: str, rows: list[manifest.Recording], text: str, command: str, rem
     sources = "\n".join(
         f"| {origin} | {', '.join(sorted(licences[origin]))} |" for origin in sorted(licences)
     )
-    optim = config["recipe"]["optim"]
+    optim, distill = config["recipe"]["optim"], config["recipe"].get("distill", {})
+    if distill.get("teacher"):
+        how = " on mixed clips" if distill["mixed"] else ""
+        who = distill["teacher"].replace("/model", "").replace(", ", " and ")
+        remark = f"Taught{how} by {who}, trained on the same recordings. {remark}".strip()
     return (
         f"# {NAMES[name]}\n\n"
         f"Tells speech, music and noise apart; singing counts as music. Architecture "
@@ -188,7 +199,8 @@ def card(name: str, rows: list[manifest.Recording], text: str, command: str, rem
         "## Accuracy\n\nIn percent, per window; in brackets the 95 % interval when recordings "
         "are drawn again. Calibration error: expected, 15 bins.\n\n"
         f"{text}\n"
-        "## Limits\n\nSpeech over music counts as speech when the music is weaker. Real singing "
+        "## Limits\n\nSpeech over music counts as speech when the music is clearly weaker; "
+        "`speech_over_music` hears both. Real singing "
         "is rare in the training data. Noise is the class with the least variety: what was never "
         "heard may be taken for music.\n"
     )
@@ -209,7 +221,7 @@ def main() -> None:
     rows = manifest.read_all(options.manifests, labels)
     command = "python recipes/speech_music_noise/train.py MANIFEST.csv ..."
     results, text, found = {}, "", {}
-    for name in (*NAMES, TAUGHT):
+    for name in (*NAMES, PLAIN):
         if not (RUNS / name / "model").is_dir():
             continue
         found[name] = measure(name, rows)
@@ -217,7 +229,7 @@ def main() -> None:
             key: [summarise(one[s], tuple(labels), s) for s in SECONDS]
             for key, one in found[name].items()
         }
-        if left := left_out(name):
+        if left := left_out(name) or left_out(name, COMPARED):
             scores["left out"] = [Score(**s) for s in left["scores"]]
         results[name] = {key: [asdict(s) for s in value] for key, value in scores.items()}
         text += f"### {name}\n\n{tables(scores, labels, '####')}\n"
@@ -233,7 +245,7 @@ def main() -> None:
             who: {key: one[key] for key in ("steps", "scores", "folds")}
             for who, one in sides().items()
         }
-        text += f"### Taught by a larger network\n\n{compared(gains, labels)}\n"
+        text += f"### Beside one another\n\n{compared(gains, labels)}\n"
     probe = RUNS / "probe.json"
     if probe.exists():
         results["probe"] = json.loads(probe.read_text())

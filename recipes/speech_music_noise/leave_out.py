@@ -1,16 +1,15 @@
 """Leave-one-source-out: every source is judged by a network that never heard it.
 
     python recipes/speech_music_noise/leave_out.py RECIPE MANIFEST.csv ... [key=value ...]
-        [--teacher RECIPE] [--runs FOLDER]
+        [--teachers RECIPE ...] [--runs FOLDER]
 
 Recordings that share a voice, a library or an author's collection are one source, whatever
 package brought them. The sources are dealt into folds; each fold is left out once, with every
 clip in which one of its sources is heard in the background, and the network is trained on the
 rest of the same bank. Writes one JSON file with the pooled and the single figures.
 
-With a teacher's recipe the network learns from that, too: one a fold, which has not heard the
-fold's sources either. What it gains over the plain network on the same recordings is told where
-that one has been through this before.
+With recipes of teachers the network learns from those: one of each a fold, which have not heard
+the fold's sources either, and are judged as well.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ import argparse
 import json
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -77,18 +76,22 @@ class Job:
     cfg: recipes.RecipeCfg
     rows: list[manifest.Recording]
     folder: Path
-    teacher: recipes.RecipeCfg | None = None
+    teachers: dict[str, recipes.RecipeCfg] = field(default_factory=dict)
 
     def teach(self, cfg: recipes.RecipeCfg, number: int) -> tuple[recipes.RecipeCfg, list[Any]]:
-        """The recipe of a fold with its teacher, and that one; neither where nobody teaches."""
-        if self.teacher is None:
+        """The recipe of a fold with its teachers, and those; neither where nobody teaches."""
+        models, places = [], []
+        for name, teacher in self.teachers.items():
+            theirs = replace(teacher, data=replace(teacher.data, held_out=cfg.data.held_out))
+            folder = self.folder / f"{name}{number}"
+            model = self.trained(theirs, folder)
+            hub.save(model, folder / "model", card="# teacher\n", license=theirs.license)
+            models.append(model)
+            places.append(str(folder / "model"))
+        if not models:
             return cfg, []
-        theirs = replace(self.teacher, data=replace(self.teacher.data, held_out=cfg.data.held_out))
-        folder = self.folder / f"teacher{number}"
-        model = self.trained(theirs, folder)
-        hub.save(model, folder / "model", card="# teacher\n", license=theirs.license)
-        distill = replace(cfg.distill, teacher=str(folder / "model"))
-        return replace(cfg, distill=distill), [model]
+        distill = replace(cfg.distill, teacher=",".join(places))
+        return replace(cfg, distill=distill), models
 
     def trained(self, cfg: recipes.RecipeCfg, folder: Path) -> Any:
         """A network of a recipe."""
@@ -97,7 +100,7 @@ class Job:
         return fit(fresh, *banks(cfg, fresh), cfg, folder, quiet=True).model
 
     def judge(self, number: int, fold: set[str]) -> list[dict[float, list[Track]]]:
-        """Train without the fold's sources, and hear them; the teacher, if any, hears them too."""
+        """Train without the fold's sources, and hear them; teachers, if any, hear them too."""
         origins = tuple(sorted({r.origin for r in self.rows if source_of(r.origin) in fold}))
         cfg = replace(self.cfg, data=replace(self.cfg.data, held_out=origins))
         cfg, teachers = self.teach(cfg, number)
@@ -106,7 +109,7 @@ class Job:
         ours, *theirs = models
         found = [tracks(ours, left, SECONDS), *(tracks(one, left, SECONDS[-1:]) for one in theirs)]
         told = [summarise(one[SECONDS[-1]], tuple(ours.labels), 2.0).accuracy for one in found]
-        who = " and its teacher" if theirs else ""
+        who = f" and of {', '.join(self.teachers)}" if theirs else ""
         figures = ", ".join(f"{one:.4f}" for one in told)
         print(f"fold {number}: {', '.join(sorted(fold))}: {figures}{who}", flush=True)
         return found
@@ -154,8 +157,8 @@ def main() -> None:
     parser.add_argument("arguments", nargs="+", help="manifests (CSV) and key=value")
     parser.add_argument("--folds", type=int, default=6)
     parser.add_argument("--processes", type=int, default=2, help="folds at once")
-    parser.add_argument("--teacher", type=Path, help="recipe of what is learned from")
-    parser.add_argument("--teacher-steps", type=int, help="in the place of its recipe's")
+    parser.add_argument("--teachers", type=Path, nargs="+", default=[], help="their recipes")
+    parser.add_argument("--teacher-steps", type=int, help="in the place of their recipes'")
     parser.add_argument("--runs", type=Path, default=RUNS, help="folder that the runs lie in")
     options = parser.parse_args()
     manifests = [str(Path(a).resolve()) for a in options.arguments if "=" not in a]
@@ -165,36 +168,40 @@ def main() -> None:
     assert isinstance(cfg, recipes.RecipeCfg)  # a classifier's
     labels = registry.config(cfg.architecture, **cfg.model).labels
     rows = manifest.allowed(manifest.read_all(manifests, labels), cfg.data.refused_licenses)
-    plain, teacher = options.runs / f"leave_out_{options.recipe.stem}", None
     banks(cfg, create(cfg.architecture, **cfg.model))  # made once, before many read them
-    if options.teacher is not None:
-        same = [word for word in overrides if not word.startswith(("optim.", "model.", "distill."))]
-        more = [f"optim.steps={options.teacher_steps}"] if options.teacher_steps else []
-        more.append(f"data.bank={cfg.data.bank}-teacher")
-        found = recipes.read(options.teacher, [*same, *more])
-        assert isinstance(found, recipes.RecipeCfg)
-        teacher = found
-        banks(teacher, create(teacher.architecture, **teacher.model))
-    taught = plain.with_name(f"{plain.name}_distilled")
-    job = Job(cfg, rows, plain if teacher is None else taught, teacher)
+    teachers = {path.stem: taught_by(path, cfg, overrides, options) for path in options.teachers}
+    name = options.recipe.stem + ("_distilled" if teachers else "")
+    job = Job(cfg, rows, options.runs / f"leave_out_{name}", teachers)
     folds = folds_of(rows, options.folds)
     with ProcessPoolExecutor(options.processes, multiprocessing.get_context("spawn")) as pool:
         found = list(pool.map(job.judge, range(len(folds)), folds))
     ours, *theirs = (pooled(found, which, labels) for which in range(len(found[0])))
-    out, before = job.folder / "scores.json", plain / "scores.json"
     about = {"architecture": cfg.architecture, "steps": cfg.optim.steps, **ours}
-    for teaching in theirs:
+    if teachers:
         about["distill"] = asdict(cfg.distill)
-        about["teacher"] = {"architecture": teacher.architecture, "steps": teacher.optim.steps}
-        about["teacher"] |= teaching
-        if before.exists() and "tables" in (was := json.loads(before.read_text())):
-            about["plain"] = {key: was[key] for key in ("steps", "scores", "folds")}
-            about["gain"] = gain(ours["tables"], was["tables"])
-            about["teacher"]["gain"] = gain(teaching["tables"], was["tables"])
-            print(f"gain over the plain network in points: {about['gain']}")
-            print(f"the teacher's: {about['teacher']['gain']}")
-    atomic_json(out, about)
-    print(out)
+        about["teachers"] = {
+            name: {"architecture": one.architecture, "steps": one.optim.steps} | told
+            for (name, one), told in zip(teachers.items(), theirs, strict=True)
+        }
+    atomic_json(job.folder / "scores.json", about)
+    print(job.folder / "scores.json")
+
+
+def taught_by(
+    path: Path, cfg: recipes.RecipeCfg, overrides: list[str], options: argparse.Namespace
+) -> recipes.RecipeCfg:
+    """The recipe of a teacher on the clips of its pupil, with the bank of its features made."""
+    same = [word for word in overrides if not word.startswith(("optim.", "model.", "distill."))]
+    if options.teacher_steps:
+        same.append(f"optim.steps={options.teacher_steps}")
+    found = recipes.read(path, same)
+    assert isinstance(found, recipes.RecipeCfg)
+    model = create(found.architecture, **found.model)
+    alike = model.frontend.cfg == create(cfg.architecture, **cfg.model).frontend.cfg
+    place = cfg.data.bank if alike else f"{cfg.data.bank}-teacher"
+    found = replace(found, data=replace(found.data, bank=place))
+    banks(found, model)
+    return found
 
 
 if __name__ == "__main__":

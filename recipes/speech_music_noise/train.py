@@ -1,9 +1,11 @@
-"""Train slim and wide on manifests of speech, music and noise.
+"""Train on manifests of speech, music and noise: slim, wide and fine, and what ships.
 
     python recipes/speech_music_noise/train.py MANIFEST.csv ... [key=value ...]
 
-Both read one bank of augmented clips, which is made first. A killed run goes on when called again.
-With distill.teacher=FOLDER they learn from a larger network, and their folders end in _distilled.
+A name that ends in _distilled is of a recipe whose network is taught, by MobileNet and the plain
+network on the fine spectrum unless distill.teacher=FOLDER,FOLDER says others. Runs that share their
+features read one bank of augmented clips, which is made first. A killed run goes on when called
+again.
 """
 
 from __future__ import annotations
@@ -16,21 +18,27 @@ from sepaudio.verbs.train import train
 
 HERE = Path(__file__).parent
 RUNS = Path("runs/speech_music_noise")
+TEACHERS = ("mobilenet", "swishnet_fine")
+ALL = ("swishnet_slim", "swishnet_wide", *TEACHERS, "swishnet_fine_distilled")
+TAUGHT = "_distilled"
 
 
 def main() -> None:
-    """Train what the two recipes beside this file say."""
+    """Train what the recipes beside this file say."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("arguments", nargs="+", help="manifests (CSV) and key=value")
-    parser.add_argument("--recipes", nargs="+", default=["swishnet_slim", "swishnet_wide"])
+    parser.add_argument("--recipes", nargs="+", default=ALL)
     options = parser.parse_args()
     manifests = [str(Path(a).resolve()) for a in options.arguments if "=" not in a]
-    overrides = [f"data.manifests={json.dumps(manifests)}"]
-    overrides += [a for a in options.arguments if "=" in a]
-    taught = any(a.startswith("distill.teacher=") for a in overrides)
+    common = [f"data.manifests={json.dumps(manifests)}"]
+    common += [a for a in options.arguments if "=" in a and not a.startswith("distill.")]
+    teachers = ",".join(str(RUNS / name / "model") for name in TEACHERS)
+    taught = [f"distill.teacher={teachers}"]
+    taught += [a for a in options.arguments if a.startswith("distill.")]
     for name in options.recipes:
-        output = RUNS / (f"{name}_distilled" if taught else name)
-        print(train(HERE / f"{name}.yaml", overrides, output=output))
+        words = [*common, *(taught if name.endswith(TAUGHT) else [])]
+        recipe = HERE / f"{name.removesuffix(TAUGHT)}.yaml"
+        print(train(recipe, words, output=RUNS / name))
 
 
 if __name__ == "__main__":

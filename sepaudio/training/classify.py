@@ -18,7 +18,7 @@ from ..layers import TimeConv
 from ..losses import with_auxiliary
 from . import recipe as recipes
 from .bank import Bank, beside
-from .distill import DistillCfg, blended, teacher_of
+from .distill import DistillCfg, blended, mixed, teachers_of, together
 from .hints import with_hints
 from .loop import Draw, run
 from .recipe import OptimCfg, RecipeCfg
@@ -42,12 +42,14 @@ def batch_at(
     cfg: OptimCfg,
     fps: float,
     seed: int,
-    theirs: Bank | None = None,
+    theirs: Sequence[Bank] = (),
+    mix: bool = False,
 ) -> Draw:
     """A function from the step's number to its batch: features [B, F, L], labels [B].
 
     A label of -1 is not learned from: hardly anything sounds in that clip. The same clips in the
-    features of a teacher's bank, `theirs`, come third.
+    features of each teacher's bank, `theirs`, come after them. With `mix` the features are those of
+    mixed clips, see `distill.mixed`, and the labels those of the first of each two.
     """
     often = bank.evenly(usable)
 
@@ -59,10 +61,11 @@ def batch_at(
         if cfg.late_frame:
             length = round((length - 0.5) * random.uniform(0.5, 1.0)) + 1
         start = int(random.integers(frames - length + 1))
-        parties = [bank] if theirs is None else [bank, theirs]
-        x, *others = (
-            one.features[rows, :, start : start + length].astype(np.float32) for one in parties
-        )
+        parties = [
+            one.features[rows, :, start : start + length].astype(np.float32)
+            for one in (bank, *theirs)
+        ]
+        x, *others = mixed(parties, random) if mix else parties
         heard = bank.active[rows, start : start + length].mean(axis=1) > 0.1
         labels = np.where(heard, bank.labels[rows], -1)
         mine = slice(part, None, parts)
@@ -76,12 +79,12 @@ def cross_entropy(
     weight: float = 0.3,
     floor: float = 0.0,
     distill: DistillCfg | None = None,
-    teacher: Any = None,
+    teachers: Sequence[Any] = (),
 ) -> Any:
     """Cross-entropy of the decision at the last frame, and of auxiliary heads, as an objective.
 
-    With a teacher, what it says of its own features of the clips counts beside the labels. `weight`
-    and `floor` are those of `losses.with_auxiliary`.
+    With teachers, what they say of their own features of the clips counts beside the labels.
+    `weight` and `floor` are those of `losses.with_auxiliary`.
     """
 
     def objective(model: Any, batch: tuple[Tensor, ...]) -> Tensor:
@@ -93,7 +96,12 @@ def cross_entropy(
         if distill is None or not theirs or not known.any():
             return hard
         with torch.no_grad():
-            said = teacher.to(features.device).clip_logits(theirs[0][known])
+            said = together(
+                [
+                    teacher.to(features.device).clip_logits(heard[known])
+                    for teacher, heard in zip(teachers, theirs, strict=True)
+                ]
+            )
         return blended(hard, logits[0][known], said, distill)
 
     return objective
@@ -108,12 +116,12 @@ def hear(model: Any, batch: tuple[Tensor, Tensor]) -> Tensor:
 def lesson(model: Any, bank: Bank, recipe: RecipeCfg) -> tuple[Draw, Any]:
     """What a recipe learns from a bank, batch by batch, and what it minimises."""
     usable, optim, distill = bank.without(recipe.data.held_out), recipe.optim, recipe.distill
-    fps, teacher = float(model.sample_rate / model.hop), teacher_of(distill, model)
-    theirs = None if teacher is None else beside(bank, recipe, model, teacher)
+    fps, teachers = float(model.sample_rate / model.hop), teachers_of(distill, model)
+    theirs = [beside(bank, recipe, model, teacher) for teacher in teachers]
     return (
-        batch_at(bank, usable, optim, fps, recipe.seed, theirs),
+        batch_at(bank, usable, optim, fps, recipe.seed, theirs, distill.on and distill.mixed),
         cross_entropy(
-            optim.label_smoothing, optim.auxiliary, optim.auxiliary_floor, distill, teacher
+            optim.label_smoothing, optim.auxiliary, optim.auxiliary_floor, distill, teachers
         ),
     )
 

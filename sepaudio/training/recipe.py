@@ -349,11 +349,11 @@ def _anchored(recipe: AnyRecipe, folder: Path) -> AnyRecipe:
 def to_yaml(recipe: AnyRecipe) -> str:
     """The resolved recipe, every value written out, and which weights it names."""
     text = yaml.safe_dump(_plain(asdict(recipe)), sort_keys=False)
-    named = {"init": recipe.init}
+    named = [("init", recipe.init)]
     if not isinstance(recipe, MixtureRecipeCfg):
-        named["hint"] = recipe.hint.teacher
-        named["teacher"] = recipe.distill.teacher if recipe.distill.on else ""
-    for key, weights in named.items():
+        named.append(("hint", recipe.hint.teacher))
+        named += [("teacher", name) for name in recipe.distill.teachers if recipe.distill.on]
+    for key, weights in named:
         text += f"# {key}: {hub.about(weights)['sha256']}\n" if weights else ""
     return text
 

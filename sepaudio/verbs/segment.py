@@ -69,7 +69,7 @@ class SegmentCfg:
     median: float = 2.0
     hysteresis: float = 0.0
     offset: float = 0.8
-    speech_reach: float = 0.5
+    speech_reach: float = 0.3
     min_duration: float = 0.5
     min_silence: float = 0.5
     silence_db: float = SILENCE_DB

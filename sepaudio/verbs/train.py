@@ -158,9 +158,10 @@ def describe(
         named["speaker"] = Path(cfg.speaker).name
     else:
         named["hint"] = asdict(cfg.hint) | {"teacher": Path(cfg.hint.teacher).name}
-        teacher = cfg.distill.teacher
-        digest = {"sha256": hub.about(teacher)["sha256"]} if cfg.distill.on else {}
-        short = {"teacher": "/".join(Path(teacher).parts[-2:])}
+        digests = [hub.about(name)["sha256"] for name in cfg.distill.teachers if cfg.distill.on]
+        digest = {"sha256": ", ".join(digests)} if digests else {}
+        teachers = ["/".join(Path(name).parts[-2:]) for name in cfg.distill.teachers]
+        short = {"teacher": ", ".join(teachers)}
         named["distill"] = asdict(cfg.distill) | short | digest
     return {
         "architecture": cfg.architecture,
