@@ -259,6 +259,25 @@ def test_blocks_learn_to_tell_who_is_there(folder, tmp_path):
     assert judge_of(model, replace(cfg, presence=0.0)) is None
 
 
+def test_what_comes_out_may_be_half_of_the_start(folder, tmp_path):
+    path = recipe_of(folder, tmp_path, "mitas_test")
+    start = train(path, ["seed=5"], output=tmp_path / "start", quiet=True)
+    more = [f"init={start}", "seed=6", "freeze=[decoder]"]
+    ends = {}
+    for share in (0.0, 0.5):
+        here = tmp_path / str(share)
+        run = train(path, [*more, f"start_share={share}"], output=here, quiet=True)
+        ends[share] = hub.load(run).state_dict()
+    before = hub.load(start).state_dict()
+    assert any((ends[0.0][key] - before[key]).abs().max() > 1e-3 for key in before)
+    for key, value in ends[0.5].items():
+        torch.testing.assert_close(value, (before[key] + ends[0.0][key]) / 2)
+    with pytest.raises(ValueError, match=r"start_share=0\.5 without init"):
+        train(path, ["start_share=0.5"], output=tmp_path / "no", quiet=True)
+    with pytest.raises(ValueError, match=r"start_share=1\.0: expected 0 or more, below 1"):
+        recipes.read(path, ["start_share=1.0"])
+
+
 def test_presence_that_cannot_be_fitted_is_told_before_the_first_step(folder, tmp_path):
     rows = manifest.read(folder / "manifest.csv")
     names = sorted({row.speaker for row in rows if row.split == "valid" and row.speaker})[:2]

@@ -22,9 +22,9 @@ from .recipe import MixtureRecipeCfg
 from .start import held
 from .survey import say
 
-# What silence may cost those who are there [dB]: half of the 0.2 that are bearable, since voices
-# that it never heard are judged worse than those that the threshold was chosen by.
-COST = 0.1
+# What silence may cost those who are there [dB]: a quarter of the 0.2 that are bearable, since it
+# costs other voices more than those that the threshold was chosen by.
+COST = 0.05
 # And how many of them may fall silent: of a network that has learned little silence costs nothing.
 MISSES = 0.05
 PER_ITEM = 16  # mixtures that presence is calibrated on, for each that validates

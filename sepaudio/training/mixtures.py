@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -225,6 +226,11 @@ def fit(
     """
     if cfg.speaker:
         model = with_speaker(model, cfg.speaker)
+    if cfg.start_share and not cfg.init:
+        raise ValueError(
+            f"start_share={cfg.start_share} without init: expected weights to start from"
+        )
+    start = {key: value.clone() for key, value in model.state_dict().items()}
     train, valid = mixers(cfg, model)
     shelves = [s for mixer in (train, valid) for s in mixer.shelves.values()]
     left_out = [text for shelf in shelves for text in shelf.left_out]
@@ -249,11 +255,23 @@ def fit(
         paced=None if quiet else tell_pace(cfg),
         quiet=quiet,
     )
+    average(best, start, cfg.start_share)
     fit_rest(best, valid, cfg, presence, quiet)
     figure = validate(best)
     unheard = [m.left_out for m in (train, valid) if isinstance(m, Shuffled)]
     n_left_out = len(left_out) + sum(int(rows.sum()) for rows in unheard)
     return TrainedOnMixtures(best, *_heard(train), figure, n_left_out)
+
+
+@torch.no_grad()
+def average(model: nn.Module, start: Mapping[str, Tensor], share: float) -> None:
+    """Give `start` a share of the weights of a model that was trained from there.
+
+    Source: Wortsman et al. 2021 (2109.01903), equation 1.
+    """
+    for key, value in model.state_dict().items():
+        if share and value.is_floating_point():
+            value.lerp_(start[key], share)
 
 
 def _heard(train: Source) -> tuple[tuple[str, ...], str]:

@@ -157,6 +157,8 @@ class MixtureRecipeCfg:
             that leave it open where some mixtures lack the enrolled speaker.
         presence: weight of telling, from what an extractor's blocks give, mixtures without the
             enrolled speaker from the others.
+        start_share: of the weights that the run started from in those that come out, which are a
+            mean of both, Wortsman et al. 2021 (2109.01903), eq. 1; they have a half.
         seed: of every draw.
         license: of the weights that come out.
     """
@@ -173,12 +175,15 @@ class MixtureRecipeCfg:
     voices: float = 0.0
     level: float = 0.0
     presence: float = 0.0
+    start_share: float = 0.0
     seed: int = 0
     license: str = "unknown"
 
     def __post_init__(self) -> None:
         if self.loss not in LOSSES:
             raise ValueError(f"loss={self.loss!r}: expected one of {', '.join(LOSSES)}")
+        if not 0 <= self.start_share < 1:
+            raise ValueError(f"start_share={self.start_share}: expected 0 or more, below 1")
 
 
 @dataclass(frozen=True, kw_only=True)
