@@ -30,6 +30,7 @@ __all__ = [
     "kind",
     "look",
     "name",
+    "room",
     "sha256",
     "stdin",
 ]
@@ -99,6 +100,12 @@ def check_target(path: str | os.PathLike[str]) -> None:
     _need_folder(path.parent)
     if (not path.exists() or path.is_file()) and not os.access(path.parent, os.W_OK):
         raise PermissionError(f"{path.parent} may not be written into: expected a folder that may")
+
+
+def room(path: str | os.PathLike[str]) -> float:
+    """Free bytes where a file would be written; without end where there is no such folder."""
+    folder = Path(os.path.realpath(path)).parent
+    return shutil.disk_usage(folder).free if folder.is_dir() else float("inf")
 
 
 def atomic_text(path: str | os.PathLike[str], text: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sepaudio import files
+from sepaudio import files, integers
 
 __all__ = ["AudioError", "AudioInfo", "blocks", "find", "info", "read", "resample", "write"]
 
@@ -146,8 +145,8 @@ def write(
 
     x = np.asarray(x)
     if x.ndim not in (1, 2) or x.dtype.kind != "f" or x.size == 0:
-        what = f"samples are {x.dtype} of shape {list(x.shape)}"
-        raise _error(path, what, "floats [T] or [C, T], T > 0", "give such an array")
+        fault = f"samples are {x.dtype} of shape {list(x.shape)}"
+        raise _error(path, fault, "floats [T] or [C, T], T > 0", "give such an array")
     _check_rate(f"{files.name(path)}: sample_rate", sample_rate)
     _check_finite(path, x.T, 0, sample_rate, np.finfo(np.float64).max)
     kind, subtype = encoding(path, subtype)
@@ -155,16 +154,13 @@ def write(
         if not clip and (top := np.abs(x).max()) > 1:
             remedy = "use subtype='FLOAT' in .wav, lower the level, or pass clip=True"
             raise _error(path, f"samples reach {top:.4g}", f"-1 to 1 for {subtype}", remedy)
-        x = _steps(np.clip(x, -1, 1), subtype)
+        x = integers.steps(np.clip(x, -1, 1), subtype)
     try:
         with files.atomic(path) as temporary:
             soundfile.write(os.fsencode(temporary), x.T, int(sample_rate), subtype, format=kind)
     except (soundfile.LibsndfileError, OSError) as error:
-        folder = Path(path).resolve().parent
-        if folder.is_dir() and shutil.disk_usage(folder).free < x.size * x.itemsize:
-            raise _error(
-                path, "cannot be written (the disk is full)", "room", "make some"
-            ) from error
+        if files.room(path) < x.nbytes:
+            raise _error(path, "finds no room on the disk", "some", "make it") from error
         fault = f"cannot be written ({_reason(error)})"
         needs = f"a place and a format for {x.T.shape[1:] or 1} channels at {sample_rate} Hz"
         raise _error(path, fault, needs, "choose another name, format or rate") from error
@@ -295,8 +291,8 @@ def _pieces(about: AudioInfo, rate: int | None, channel: int | str) -> Iterator[
     if own == rate:
         yield from raw
         return
-    n_channels = about.channels if channel == "all" else 1
-    stream = soxr.ResampleStream(own, rate, n_channels, dtype="float32", quality="HQ")
+    n = about.channels if channel == "all" else 1
+    stream = soxr.ResampleStream(own, rate, n, dtype="float32", quality="HQ")
     start, given = None, 0
     for x in raw:
         start = x[:1] if start is None else start
@@ -317,8 +313,7 @@ def _pick(x: Array, channel: int | str) -> Array:
     total = x[:, 0].astype(np.float64)
     for c in range(1, x.shape[1]):  # always in this order: the sum is the same for any length
         total += x[:, c]
-    mean: Array = (total / x.shape[1]).astype(np.float32)
-    return mean
+    return np.asarray(total / x.shape[1], dtype=np.float32)
 
 
 def _frames(about: AudioInfo, size: int) -> Iterator[Array]:
@@ -403,16 +398,3 @@ def _reason(error: Exception) -> str:
     """The system's or libsndfile's own words, without the path."""
     text = getattr(error, "strerror", None) or getattr(error, "error_string", None) or error
     return str(text).strip().rstrip(".")
-
-
-def _steps(x: npt.NDArray[Any], subtype: str) -> npt.NDArray[Any]:
-    """Round to an integer encoding's steps, as int32 with the value in the upper bits.
-
-    libsndfile would scale by 32767 and cut, while it reads with 32768: every copy a little lower.
-    """
-    bits = re.fullmatch(r"(?:PCM|ALAC)_[US]?(\d+)", subtype)
-    if bits is None:
-        return x
-    top = 2.0 ** (int(bits[1]) - 1)
-    steps = np.clip(np.rint(x.astype(np.float64) * top), -top, top - 1)
-    return (steps * (2.0**31 / top)).astype(np.int32)

@@ -324,7 +324,7 @@ def test_nothing_is_overwritten_by_mistake(capfd, tmp_path):
     out = tmp_path / "out"
     refused = [
         ((*both, "-f", "audacity", "-o", out), "would both be written to"),
-        ((*both, "-f", "rttm"), "would both be written to"),
+        ((*both, "-f", "rttm"), "are both 'x' in RTTM"),
         ((*both, "-f", "textgrid"), "2 recordings: textgrid holds one; name a folder with -o"),
         ((*both, "--plot", tmp_path / "x.png"), "--plot with 2 recordings: expected one"),
         ((both[0], "-f", "csv", "-o", both[0]), "is one of the recordings: write elsewhere"),

@@ -113,10 +113,10 @@ def run(net: Any, mixture: Array, given: Sequence[Any], whole: float = WHOLE) ->
     if net.causal:
         return np.concatenate(list(_stream(net, mixture, given)), axis=1)
     size = round(whole * net.sample_rate)
-    if size < 4 * max(net.hop, 2):
-        raise ValueError(f"whole={whole}: expected some seconds, such as {WHOLE:g}")
     if len(mixture) <= size:
         return _forward(net, mixture, given)
+    if size < 4 * max(net.hop, 2):
+        raise ValueError(f"whole={whole}: expected some seconds, such as {WHOLE:g}")
     return _windows(net, mixture, given, size)
 
 
