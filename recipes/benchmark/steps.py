@@ -24,6 +24,7 @@ from separators import Run, timed
 from torch import Tensor
 
 from sepaudio import registry
+from sepaudio.cli import script
 from sepaudio.files import atomic_text
 from sepaudio.training import recipe as recipes
 from sepaudio.training.mixtures import objective_of
@@ -125,4 +126,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

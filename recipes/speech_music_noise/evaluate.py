@@ -22,6 +22,7 @@ import numpy as np
 from leave_out import FIGURES, gain, tables_of
 
 from sepaudio import hub
+from sepaudio.cli import script
 from sepaudio.data import manifest
 from sepaudio.data.augment import AugmentCfg, degrade
 from sepaudio.files import atomic_json
@@ -268,4 +269,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

@@ -26,6 +26,7 @@ import numpy as np
 import torch
 
 from sepaudio import create, hub, metrics, registry
+from sepaudio.cli import script
 from sepaudio.data import manifest
 from sepaudio.files import atomic_json
 from sepaudio.training import recipe as recipes
@@ -205,4 +206,4 @@ def taught_by(
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

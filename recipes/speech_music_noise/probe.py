@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sepaudio import create, io, metrics
+from sepaudio.cli import script
 from sepaudio.data.augment import band_edge
 from sepaudio.files import atomic_json
 from sepaudio.training import recipe as recipes
@@ -88,4 +89,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

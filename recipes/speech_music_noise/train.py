@@ -14,6 +14,7 @@ import argparse
 import json
 from pathlib import Path
 
+from sepaudio.cli import script
 from sepaudio.verbs.train import train
 
 HERE = Path(__file__).parent
@@ -42,4 +43,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

@@ -23,6 +23,7 @@ import torch
 from train import FAMILIES, HALF, NAMES
 
 from sepaudio import doors, files, hub, metrics
+from sepaudio.cli import script
 from sepaudio.training import clips, recipe
 from sepaudio.verbs.profile import profile
 from sepaudio.verbs.results import fill, machine
@@ -206,4 +207,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

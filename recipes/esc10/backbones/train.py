@@ -22,6 +22,7 @@ from pathlib import Path
 import torch
 
 from sepaudio import registry
+from sepaudio.cli import script
 from sepaudio.files import atomic_json
 from sepaudio.training import recipe as recipes
 from sepaudio.verbs.profile import profile
@@ -133,4 +134,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)
