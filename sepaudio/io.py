@@ -160,7 +160,7 @@ def write(
             soundfile.write(os.fsencode(temporary), x.T, int(sample_rate), subtype, format=kind)
     except (soundfile.LibsndfileError, OSError) as error:
         if files.room(path) < x.nbytes:
-            raise _error(path, "finds no room on the disk", "some", "make it") from error
+            raise _error(path, "finds no room on the disk", "enough", "free some") from error
         fault = f"cannot be written ({_reason(error)})"
         needs = f"a place and a format for {x.T.shape[1:] or 1} channels at {sample_rate} Hz"
         raise _error(path, fault, needs, "choose another name, format or rate") from error

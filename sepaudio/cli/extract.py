@@ -88,13 +88,10 @@ def _both(inputs: Sequence[Path], enrolled: Sequence[str]) -> list[str]:
     """Recordings of the enrollment that are, or hold the same bytes as, one of the inputs."""
     from ..files import sha256
 
-    sizes = {path.stat().st_size for path in inputs if path.is_file()}
-    near = [path for path in enrolled if Path(path).is_file()]
-    near = [path for path in near if Path(path).stat().st_size in sizes]
-    if not near:
-        return []
-    known = {sha256(path) for path in inputs if path.is_file()}
-    return [path for path in near if sha256(path) in known]
+    sizes = {path: Path(path).stat().st_size for path in enrolled if Path(path).is_file()}
+    alike = [path for path in inputs if path.is_file() and path.stat().st_size in sizes.values()]
+    known = {sha256(path) for path in alike}  # only of what could be the same is all read
+    return [path for path in sizes if sha256(path) in known] if known else []
 
 
 def _enroll(paths: list[str], net: Any) -> Any:

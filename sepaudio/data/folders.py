@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from .. import io
 from . import manifest
@@ -67,14 +68,8 @@ def of_classes(
         if fold is not None:
             split = {folds: "test", folds - 1: "valid"}.get(fold, "train")
         label = f"{name}@{groups[path]}:{path.relative_to(root).as_posix()}"
-        try:
-            row = manifest.of_file(path, kind=of, split=split, source=label, license=license)
-        except io.AudioError as error:
-            if bad is None:
-                raise
-            bad.append(str(error))
-        else:
-            rows.append(replace(row, fold=fold))
+        about = {"kind": of, "split": split, "fold": fold, "source": label, "license": license}
+        rows += _recording(path, bad, **about)
     return rows
 
 
@@ -103,24 +98,12 @@ def of_speakers(
     """
     rows = []
     for folder in _folders(root):
-        here = []
+        here: list[Recording] = []
         for path in sorted(folder.rglob("*")):
-            if path.suffix.lower() not in io.SUFFIXES:
-                continue
-            try:
-                row = manifest.of_file(
-                    path,
-                    kind="speech",
-                    split="train",
-                    source=f"{root.name}@{folder.name}:{path.relative_to(folder)}",
-                    license=license,
-                    speaker=folder.name,
-                )
-                here.append(row)
-            except io.AudioError as error:
-                if bad is None:
-                    raise
-                bad.append(str(error))
+            if path.suffix.lower() in io.SUFFIXES:
+                label = f"{root.resolve().name}@{folder.name}:{path.relative_to(folder)}"
+                about = {"kind": "speech", "split": "train", "source": label, "license": license}
+                here += _recording(path, bad, speaker=folder.name, **about)
         seconds = sum(row.duration or 0.0 for row in here)
         if seconds >= least_seconds:
             rows += here
@@ -130,6 +113,17 @@ def of_speakers(
     part = min(max(0.1, LEAST / max(len(speakers), 1)), 0.3)
     dealt = manifest.split(speakers, _named(shares or (1 - 2 * part, part, part)), seed)
     return [replace(row, split=dealt[row.speaker]) for row in rows]
+
+
+def _recording(path: Path, bad: list[str] | None, **about: Any) -> list[Recording]:
+    """The row of a recording; none, and a word in `bad`, where it is no audio."""
+    try:
+        return [manifest.of_file(path, **about)]
+    except io.AudioError as error:
+        if bad is None:
+            raise
+        bad.append(str(error))
+        return []
 
 
 def _named(shares: Sequence[float]) -> dict[str, float]:

@@ -11,7 +11,7 @@ hidden ReLU layer of 16 units, which the paper's figure leaves out and its count
 `hidden=0` builds the network as drawn (4,899 and 15,819 parameters).
 
 `swishnet_fine`, which is not in the paper, is the wide network on 32 cepstra of 64 bands in the
-place of 20 of 32: 19,875 parameters that hear harmonics, which the smoother spectrum hides.
+place of 20 of 32: 19,875 parameters.
 """
 
 from dataclasses import dataclass, field

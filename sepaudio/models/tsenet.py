@@ -225,9 +225,9 @@ class TseNet(nn.Module):
         endless = {tcn.norm, cfg.in_norm} & {"global", "cumulative"}
         self.receptive_field = None if endless else reach(frames, cfg.kernel_size, cfg.stride)
         self.dead_parameters = tuple(f"tcn.{name}" for name in self.tcn.dead_parameters())
+        self.n_found = 2 * (tcn.skip or tcn.bottleneck)  # numbers that `heard` tells of a mixture
         if cfg.presence:
-            n_hints = ALIKE + 2 * (tcn.skip or tcn.bottleneck)
-            self.evidence = nn.Linear(n_hints, 1)  # fitted when all else is trained
+            self.evidence = nn.Linear(ALIKE + self.n_found, 1)  # fitted when all else is trained
             self.dead_parameters += ("evidence.weight", "evidence.bias")
 
     def enroll(self, enrollment: Tensor, lengths: Tensor | None = None) -> Embedding:

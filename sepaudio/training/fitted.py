@@ -78,8 +78,8 @@ def fit_rest(
     model: Any,
     valid: Source,
     cfg: MixtureRecipeCfg,
-    presence: Presence | None = None,
-    quiet: bool = True,
+    presence: Presence | None,
+    quiet: bool,
 ) -> None:
     """What no gradient finds, measured when all else is learned, but for parts that are frozen."""
     items, batch = cfg.data.valid_items, cfg.optim.batch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -80,21 +81,20 @@ def extraction(
     def objective(model: Any, batch: Batch) -> Tensor:
         embedding = model.speaker(batch["enrollment"], batch["enrollment_lengths"])
         lengths = lengths_of(batch)
-        here, found = batch["target"] >= 0, None
+        here, unsure = batch["target"] >= 0, torch.zeros(())
         if judge is None:
-            estimate = model(batch["mixture"], embedding, lengths=lengths).float()
+            estimate = model(batch["mixture"], embedding, lengths=lengths)
         else:
             estimate, found = model.heard(batch["mixture"], embedding, lengths)
-            estimate = estimate.float()
+            unsure = presence * missed(judge(found)[:, 0].float(), here)
+        estimate = estimate.float()
         index = batch["target"].clamp_min(0)[:, None, None].expand(-1, 1, estimate.shape[-1])
         wanted = batch["sources"].gather(1, index)[:, 0]
         present = LOSSES[loss](estimate, wanted, lengths)
         if level:
             present = present + level * level_error(estimate, wanted, lengths)
         gone = absent(estimate, batch["mixture"], lengths)
-        total = torch.where(here, present, weight * gone).mean()
-        if judge is not None and found is not None:
-            total = total + presence * missed(judge(found)[:, 0].float(), here)
+        total = torch.where(here, present, weight * gone).mean() + unsure.to(estimate.device)
         if voices and here.any():
             total = total + voices * told_apart(model.speaker, embedding, batch)
         return total
@@ -139,7 +139,7 @@ def judge_of(model: Any, cfg: MixtureRecipeCfg) -> nn.Module | None:
     """
     if model.task != "extraction" or not cfg.presence:
         return None
-    judge = nn.Linear(2 * (model.cfg.tcn.skip or model.cfg.tcn.bottleneck), 1)
+    judge = nn.Linear(model.n_found, 1)
     for parameter in judge.parameters():
         nn.init.zeros_(parameter)
     return judge
@@ -230,7 +230,7 @@ def fit(
         raise ValueError(
             f"start_share={cfg.start_share} without init: expected weights to start from"
         )
-    start = {key: value.clone() for key, value in model.state_dict().items()}
+    start = deepcopy(model.state_dict()) if cfg.start_share else {}
     train, valid = mixers(cfg, model)
     shelves = [s for mixer in (train, valid) for s in mixer.shelves.values()]
     left_out = [text for shelf in shelves for text in shelf.left_out]
@@ -255,7 +255,8 @@ def fit(
         paced=None if quiet else tell_pace(cfg),
         quiet=quiet,
     )
-    average(best, start, cfg.start_share)
+    if cfg.start_share:
+        average(best, start, cfg.start_share)
     fit_rest(best, valid, cfg, presence, quiet)
     figure = validate(best)
     unheard = [m.left_out for m in (train, valid) if isinstance(m, Shuffled)]
@@ -270,7 +271,7 @@ def average(model: nn.Module, start: Mapping[str, Tensor], share: float) -> None
     Source: Wortsman et al. 2021 (2109.01903), equation 1.
     """
     for key, value in model.state_dict().items():
-        if share and value.is_floating_point():
+        if value.is_floating_point():
             value.lerp_(start[key], share)
 
 
