@@ -310,6 +310,7 @@ def test_a_run_does_not_go_on_from_a_start_that_has_changed(folder, trained, tmp
     fine_tune(folder, trained, tmp_path, f"init={copy}", quiet=True)
     other = hub.save(registry.create("swishnet_test"), tmp_path / "other", card="")
     shutil.copy(other / "model.safetensors", copy)
+    hub.seal(copy)
     with pytest.raises(ValueError, match="another recipe \\('# init: "):
         fine_tune(folder, trained, tmp_path, f"init={copy}", quiet=True)
 
