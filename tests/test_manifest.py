@@ -52,6 +52,9 @@ def test_a_missing_manifest_and_a_missing_kind_are_named(tmp_path):
     path = write(tmp_path, HEAD + "a.wav,speech,CC0,x,train\n")
     with pytest.raises(ValueError, match="no recording of kind 'music'"):
         manifest.read_all([path], ["speech", "music"])
+    assert len(manifest.read_all([path], ["speech", "music"], some=True)) == 1
+    with pytest.raises(ValueError, match=r"no recording of kind 'noise'.* there are speech"):
+        manifest.read_all([path], ["noise", "music"], some=True)
 
 
 @pytest.mark.parametrize(
