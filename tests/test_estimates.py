@@ -47,6 +47,17 @@ def test_every_source_gets_a_file_and_a_bad_file_stops_nobody(model, folder, cap
         assert len(io.read(path)[0]) == 1000
 
 
+def test_what_is_too_loud_for_the_encoding_is_cut_off_when_asked(model, folder, capsys):
+    x = 100 * np.random.default_rng(0).standard_normal(1000).astype(np.float32)
+    io.write(folder / "loud.wav", x, 1000)
+    arguments = (folder / "loud.wav", "-m", model, "-o", folder / "out", "--subtype", "PCM_16")
+    assert call(*arguments) == 1
+    assert "expected -1 to 1 for PCM_16; write FLOAT in .wav" in (told := capsys.readouterr().err)
+    assert "cut it off (clip=True, --clip)" in told
+    assert call(*arguments, "--clip") == 0
+    assert np.abs(io.read(folder / "out" / "loud_1.wav")[0]).max() > 0.99
+
+
 def test_nothing_is_overwritten_unasked(model, folder, capsys):
     arguments = (folder / "a.wav", "-m", model, "-o", folder)
     assert call(*arguments) == 0

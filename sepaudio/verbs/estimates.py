@@ -87,6 +87,7 @@ def write(
     channel: str | int = "mix",
     subtype: str | None = None,
     workers: int = 0,
+    clip: bool = False,
 ) -> Iterator[Estimated]:
     """Separate files; a file that fails is a result whose `error` says why.
 
@@ -102,6 +103,7 @@ def write(
         channel: "mix" averages the channels, a number picks one, from 0.
         subtype: encoding, see `io.write`; float where the format has it, so that no level clips.
         workers: files at once; 0 for as many as cores.
+        clip: cut off what the encoding cannot hold, see `io.write`.
 
     Raises:
         ValueError: workers is negative.
@@ -116,7 +118,7 @@ def write(
                 raise ValueError(f"{len(estimates)} estimates for {len(row)} names")
             for target, estimate in zip(row, estimates, strict=True):
                 target.parent.mkdir(parents=True, exist_ok=True)
-                io.write(target, estimate, out_rate, subtype)
+                io.write(target, estimate, out_rate, subtype, clip)
         except (ValueError, OSError) as error:
             return Estimated(file=files.name(path), error=str(error))
         return Estimated(
