@@ -91,7 +91,7 @@ class Job:
             places.append(str(folder / "model"))
         if not models:
             return cfg, []
-        distill = replace(cfg.distill, teacher=",".join(places))
+        distill = replace(cfg.distill, teacher=tuple(places))
         return replace(cfg, distill=distill), models
 
     def trained(self, cfg: recipes.RecipeCfg, folder: Path) -> Any:

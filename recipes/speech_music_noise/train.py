@@ -3,9 +3,9 @@
     python recipes/speech_music_noise/train.py MANIFEST.csv ... [key=value ...] [--recipes NAME ...]
 
 A name that ends in _distilled is of a recipe whose network is taught, by MobileNet and the plain
-network on the fine spectrum unless distill.teacher=FOLDER,FOLDER says others. Runs that share their
-features read one bank of augmented clips, which is made first. A killed run goes on when called
-again.
+network on the fine spectrum unless distill.teacher=[FOLDER,FOLDER] says others. Runs that share
+their features read one bank of augmented clips, which is made first. A killed run goes on when
+called again.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def main() -> None:
     manifests = [str(Path(a).resolve()) for a in options.manifests]
     common = [f"data.manifests={json.dumps(manifests)}"]
     common += [a for a in given if not a.startswith("distill.")]
-    teachers = ",".join(str(RUNS / name / "model") for name in TEACHERS)
+    teachers = json.dumps([str(RUNS / name / "model") for name in TEACHERS])
     taught = [f"distill.teacher={teachers}"]
     taught += [a for a in given if a.startswith("distill.")]
     for name in options.recipes:

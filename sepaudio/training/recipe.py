@@ -217,7 +217,7 @@ class ClipRecipeCfg:
     def __post_init__(self) -> None:
         if self.distill.on and self.data.augment.cutmix:
             raise ValueError(
-                f"distill.teacher={self.distill.teacher} and data.augment.cutmix="
+                f"distill.teacher={', '.join(self.distill.teachers)} and data.augment.cutmix="
                 f"{self.data.augment.cutmix}: expected one of them, since a teacher hears whole "
                 "clips; set the other to nothing"
             )
