@@ -182,9 +182,10 @@ def test_files_are_the_same_however_many_are_separated_at_once(model, folder, ca
         out = folder / f"by{workers}"
         assert call(*files, "-m", model, "-o", out, "--workers", workers, "--verbose") == 1
         assert "hours of audio per minute" in capsys.readouterr().err
-        found.append({path.name: path.read_bytes() for path in sorted(out.iterdir())})
-    assert len(found[0]) == 4
-    assert found[0] == found[1]
+        # of their bytes, the ones that tell the second of writing differ: libsndfile's PEAK chunk
+        found.append({path.name: io.read(path)[0] for path in sorted(out.iterdir())})
+    assert len(found[0]) == 4 and list(found[0]) == list(found[1])
+    assert all(np.array_equal(found[0][name], found[1][name]) for name in found[0])
 
 
 def test_standard_input_has_a_name():
