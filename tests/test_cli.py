@@ -290,3 +290,11 @@ def test_values_stand_anywhere_but_names_of_files_are_no_values(tmp_path, monkey
     values, others = key_values(words)
     assert values == ["optim.steps=3", "seed=1"]
     assert others == ["m.csv", "--recipes", "one", "a=b.csv", "--lists=x", "./c=d"]
+
+
+def test_a_file_whose_name_begins_like_an_option_is_told(capfd, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    io.write(tmp_path / "-loud.wav", np.zeros(8000, np.float32), 8000)
+    code, _, err = call(capfd, "classify", "-loud.wav")
+    assert code == 2 and "-loud.wav is taken for an option" in err and "write ./-loud.wav" in err
+    assert call(capfd, "classify", "./-loud.wav")[0] == 0

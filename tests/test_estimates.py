@@ -85,6 +85,12 @@ def test_names_that_clash_are_refused(inputs, template, message, tmp_path, monke
         estimates.names([Path(p) for p in inputs], Path("out"), template, 2, False)
 
 
+def test_a_file_in_the_place_of_the_folder_is_named_before_the_work(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="file is no folder that may be written into"):
+        estimates.names([tmp_path / "a.wav"], tmp_path / "file" / "x", "{stem}.flac", 1, False)
+
+
 def test_a_recording_is_never_written_over(tmp_path):
     path = tmp_path / "a_1.wav"
     path.touch()

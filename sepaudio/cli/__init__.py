@@ -85,6 +85,15 @@ def main(arguments: list[str] | None = None) -> None:
         hint = f"; did you mean {near[0]!r}?" if near else f": expected one of {', '.join(VERBS)}"
         print(f"sepaudio: no verb is called {verb!r}{hint}", file=sys.stderr)
         raise SystemExit(2)
+    options = rest[: rest.index("--")] if "--" in rest else rest
+    for word in options:
+        if re.match(r"-[^=]*\.", word) and os.path.lexists(word):
+            print(
+                f"sepaudio {verb}: {word} is taken for an option: expected the name of a file with "
+                f"its folder; write {os.path.join('.', word)}",  # noqa: PTH118
+                file=sys.stderr,
+            )
+            raise SystemExit(2)
     raise SystemExit(
         guarded(f"sepaudio {verb}", lambda: import_module(f"{__name__}.{verb}").run(rest))
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,8 +45,12 @@ def names(
         overwrite: whether files that are there may be replaced.
 
     Raises:
-        ValueError: two would have the same name, one is an input, or one is there already.
+        ValueError: two would have the same name, one is an input, one is there already, or the
+            folder is none or may not be written into.
     """
+    above = next(p for p in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(p))
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise ValueError(f"{above} is no folder that may be written into: expected one; name it")
     taken: dict[Path, Path] = {}
     out = []
     heard = {path.resolve() for path in inputs}
