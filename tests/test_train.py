@@ -94,6 +94,14 @@ def test_a_wrong_recipe_names_the_key(folder, override, match):
         recipes.read(folder / "recipe.yaml", [override])
 
 
+def test_what_is_no_recipe_is_told(tmp_path):
+    (tmp_path / "text.yaml").write_text("hello")
+    with pytest.raises(ValueError, match=r"text\.yaml names no architecture: expected a recipe"):
+        recipes.read(tmp_path / "text.yaml")
+    with pytest.raises(ValueError, match="is no file: expected a recipe"):
+        recipes.read(tmp_path)
+
+
 def test_a_resolved_recipe_reads_as_itself(recipe, tmp_path):
     path = tmp_path / "again.yaml"
     path.write_text(recipes.to_yaml(recipe))

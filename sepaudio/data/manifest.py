@@ -222,8 +222,10 @@ def read_all(
         some: let kinds be absent, but not all of them.
 
     Raises:
-        ValueError: a kind does not occur at all, or with `some` none does.
+        ValueError: there is no manifest, a kind does not occur at all, or with `some` none does.
     """
+    if not paths:
+        raise ValueError("no manifest is named: expected one, as data.manifests=[/path/data.csv]")
 
     def of(row: Recording) -> tuple[str, ...]:
         return row.kinds if several else (row.kind,)
