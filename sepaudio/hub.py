@@ -2,6 +2,8 @@
 
 No pickle anywhere, nothing that runs code: a folder from a stranger can be loaded. Format 1 has a
 tensor for every weight; format 2 has one of bytes that `packed` reads, for compressed models.
+config.json holds the SHA-256 of the weights, which `load` checks: safetensors refuses a file that
+is cut off, but not one in which a byte has changed. Folders written without it still load.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from . import packed, registry
-from .files import atomic, atomic_folder, atomic_json, look, sha256
+from .files import atomic, atomic_folder, atomic_json, atomic_text, look, sha256
 from .frontends import Embedding
 
 PLAIN, PACKED = 1, 2  # formats of a model folder
@@ -73,7 +75,7 @@ def _save(
 ) -> Path:
     from . import __version__
 
-    config = {
+    config: dict[str, Any] = {
         "format": about["format"],
         "sepaudio": __version__,
         "cfg": registry.to_dict(model.cfg),
@@ -84,10 +86,40 @@ def _save(
     Path(folder).parent.mkdir(parents=True, exist_ok=True)
     with atomic_folder(Path(folder), overwrite=True) as new:
         write(str(new / "model.safetensors"))
-        (new / "config.json").write_text(json.dumps(config, indent=2, allow_nan=False) + "\n")
+        config["sha256"] = sha256(new / "model.safetensors")
+        _write_config(new, config)
         (new / "README.md").write_text(card, encoding="utf-8")
         shutil.copymode(new / "config.json", new / "model.safetensors")  # else the owner's alone
     return Path(folder)
+
+
+def seal(folder: str | Path) -> None:
+    """Write the SHA-256 of the weights into config.json, where they were changed on purpose.
+
+    Args:
+        folder: a model folder.
+
+    Raises:
+        ValueError: the folder is not a model's.
+    """
+    config, weights = read_config(folder), Path(folder) / "model.safetensors"
+    look(weights)
+    _write_config(Path(folder), {**config, "sha256": sha256(weights)})
+
+
+def _write_config(folder: Path, config: dict[str, Any]) -> None:
+    atomic_text(folder / "config.json", json.dumps(config, indent=2, allow_nan=False) + "\n")
+
+
+def _check_seal(folder: Path, config: dict[str, Any]) -> None:
+    """Raise a ValueError where the weights are not those that config.json was written with."""
+    expected, weights = config.get("sha256"), folder / "model.safetensors"
+    if expected is not None and (found := sha256(weights)) != expected:
+        raise ValueError(
+            f"{weights} is damaged: its SHA-256 begins with {found[:12]}, expected {expected!s:.12}"
+            ", as config.json says; copy the folder again, or, if you changed the weights, "
+            "call sepaudio.hub.seal with the folder"
+        )
 
 
 def load(
@@ -128,6 +160,7 @@ def load(
             raise ValueError(
                 f"{folder}: model.safetensors does not load ({error}); copy the folder again"
             ) from error
+        _check_seal(folder, config)
     return model.to(device).eval()
 
 
@@ -228,12 +261,17 @@ def ship(folder: str | Path, root: str | Path, name: str, *, card: str, about: s
         name: what users call the weights.
         card: Markdown text that takes the place of the folder's own.
         about: some words for `sepaudio list`.
+
+    Raises:
+        ValueError: the folder is not a model's, or its weights are damaged.
     """
     source, root, config = Path(folder), Path(root), read_config(folder)
+    _check_seal(source, config)
     with atomic_folder(root / name, overwrite=True) as new:
         for file in ("model.safetensors", "config.json"):
             (new / file).write_bytes((source / file).read_bytes())
         (new / "README.md").write_text(card)
+        seal(new)
     index = root / "index.json"
     known = json.loads(index.read_text()) if index.exists() else {}
     entry = {key: config[key] for key in ("architecture", "labels", "license")}

@@ -152,7 +152,7 @@ def write(
     kind, subtype = encoding(path, subtype)
     if subtype not in ("FLOAT", "DOUBLE"):
         if not clip and (top := np.abs(x).max()) > 1:
-            remedy = "use subtype='FLOAT' in .wav, lower the level, or pass clip=True"
+            remedy = "write FLOAT in .wav, lower the level, or cut it off (clip=True, --clip)"
             raise _error(path, f"samples reach {top:.4g}", f"-1 to 1 for {subtype}", remedy)
         x = integers.steps(np.clip(x, -1, 1), subtype)
     try:

@@ -6,6 +6,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # threads that wait for a busy co
 
 import pytest
 import torch
+from clip_folds import folds  # noqa: F401
+from hums import speakers  # noqa: F401
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 

@@ -28,7 +28,7 @@ def fresh(dropout=0.1):
     return registry.create("swishnet_test", dropout=dropout)
 
 
-def fit(folder, cfg=CFG, draw=draw, validate=None, workers=0, dropout=0.1, frozen=(), paced=None):
+def fit(folder, cfg=CFG, draw=draw, validate=None, dropout=0.1, frozen=(), **more):
     model = fresh(dropout)
     return run(
         model,
@@ -40,8 +40,7 @@ def fit(folder, cfg=CFG, draw=draw, validate=None, workers=0, dropout=0.1, froze
         resolved=repr(cfg),
         validate=validate,
         frozen=frozen,
-        workers=workers,
-        paced=paced,
+        **more,
         quiet=True,
     )
 

@@ -13,7 +13,7 @@ import odd_files
 import pytest
 
 from sepaudio import io
-from sepaudio.cli import VERBS, main
+from sepaudio.cli import VERBS, key_values, main
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 
@@ -272,3 +272,29 @@ def test_rttm_cannot_tell_equal_stems_apart(tmp_path, capfd):
     code, _, err = call(capfd, "segment", "a/x.wav", "b/x.wav", "-o", tmp_path / "x.rttm")
     assert code == 2
     assert "a/x.wav and b/x.wav are both 'x' in RTTM" in err
+
+
+def test_values_stand_anywhere_but_names_of_files_are_no_values(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a=b.csv").write_text("")
+    words = [
+        "optim.steps=3",
+        "m.csv",
+        "--recipes",
+        "one",
+        "seed=1",
+        "a=b.csv",
+        "--lists=x",
+        "./c=d",
+    ]
+    values, others = key_values(words)
+    assert values == ["optim.steps=3", "seed=1"]
+    assert others == ["m.csv", "--recipes", "one", "a=b.csv", "--lists=x", "./c=d"]
+
+
+def test_a_file_whose_name_begins_like_an_option_is_told(capfd, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    io.write(tmp_path / "-loud.wav", np.zeros(8000, np.float32), 8000)
+    code, _, err = call(capfd, "classify", "-loud.wav")
+    assert code == 2 and "-loud.wav is taken for an option" in err and "write ./-loud.wav" in err
+    assert call(capfd, "classify", "./-loud.wav")[0] == 0

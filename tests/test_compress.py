@@ -6,7 +6,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from test_train_clips import folder, read  # noqa: F401
 from torch import nn
 
 from sepaudio import hub, packed, registry
@@ -246,12 +245,12 @@ def test_shared_weights_are_packed_once(tmp_path):
 
 
 @pytest.mark.parametrize("asked", [{"prune": 0.5, "bits": 3}, {"low_rank": 0.6}])
-def test_a_trained_model_becomes_a_smaller_one(folder, tmp_path, asked):  # noqa: F811
+def test_a_trained_model_becomes_a_smaller_one(folds, tmp_path, asked):
     model = registry.create("esresnet_test", channels=1, seconds=1.0).eval()
     hub.save(model, tmp_path / "whole", card="# Whole\n", architecture="esresnet_test")
     more = [f"data.shelf={tmp_path / 'shelf'}", "optim.steps=2", "optim.valid_every=0"]
     made = compress(
-        folder / "recipe.yaml",
+        folds / "recipe.yaml",
         tmp_path / "whole",
         more,
         output=tmp_path / "run",
@@ -273,8 +272,8 @@ def test_a_trained_model_becomes_a_smaller_one(folder, tmp_path, asked):  # noqa
     assert not torch.equal(small.head.bias, hub.load(tmp_path / "whole").head.bias)
 
 
-def test_the_verb_says_what_is_wrong(folder, tmp_path, capsys):  # noqa: F811
-    asked = ["compress", "esc10", str(folder / "recipe.yaml"), "-o", str(tmp_path)]
+def test_the_verb_says_what_is_wrong(folds, tmp_path, capsys):
+    asked = ["compress", "esc10", str(folds / "recipe.yaml"), "-o", str(tmp_path)]
     for more, text in (
         ([], "expected one of low_rank"),
         (["--bits", "4"], "expected esresnet_test"),

@@ -186,7 +186,7 @@ def test_several_teachers_hear_the_same_mixed_clips(folder):
     cfg = recipes.read(folder / "recipe.yaml", [f"data.bank={folder / 'bank'}"])
     model = registry.create("swishnet_test").eval()
     bank, _ = banks(cfg, model)
-    both = f"{folder / 'same'}, {folder / 'other'}"
+    both = (str(folder / "same"), str(folder / "other"))
     plain = classify.lesson(model, bank, cfg)[0](0, 0, 1)[0]
     distill = DistillCfg(teacher=both, weight=1.0, temperature=2.0, mixed=True)
     draw, objective = classify.lesson(model, bank, replace(cfg, distill=distill))
@@ -200,16 +200,32 @@ def test_several_teachers_hear_the_same_mixed_clips(folder):
     found = objective(model, (features, labels, same_one, other)).detach()
     laws.close(found, wanted.detach(), 1e-4)
     digests = ", ".join(hub.about(folder / name)["sha256"] for name in ("same", "other"))
-    _, about = run(folder, folder / "two", f"distill.teacher={both}", "distill.mixed=true",
-                   "distill.weight=1")  # fmt: skip
+    more = ["distill.mixed=true", "distill.weight=1"]
+    _, about = run(folder, folder / "two", f"distill.teacher=[{', '.join(both)}]", *more)
     assert about["recipe"]["distill"]["sha256"] == digests
+
+
+def test_one_teacher_is_a_word_and_several_are_a_list(folder, tmp_path):
+    """In a recipe as on the command line; what is resolved reads as itself."""
+    given = {"one": ("one",), "[one,other]": ("one", "other"), '["a, b"]': ("a, b",), "": ()}
+    lines = (folder / "recipe.yaml").read_text()
+    for text, names in given.items():
+        for form in ("", "yaml"):
+            path, words = folder / "recipe.yaml", [f"distill.teacher={text}"]
+            if form:
+                path, words = tmp_path / "r.yaml", []
+                path.write_text(f"{lines}\ndistill: {{teacher: {text or chr(39) * 2}}}\n")
+            cfg = recipes.read(path, [*words, "distill.weight=0"])
+            assert cfg.distill.teachers == names
+            (tmp_path / "again.yaml").write_text(recipes.to_yaml(cfg))
+            assert recipes.read(tmp_path / "again.yaml").distill == cfg.distill
 
 
 def test_no_label_fits_a_mixed_clip_and_whole_clips_have_one_teacher():
     with pytest.raises(ValueError, match=r"mixed=True with weight=0.9: expected a weight of 1"):
         DistillCfg(teacher="t", mixed=True)
     assert not teachers_of(DistillCfg(mixed=True), None)  # nobody teaches, nothing is mixed
-    for cfg in (DistillCfg(teacher="t,u"), DistillCfg(teacher="t", weight=1.0, mixed=True)):
+    for cfg in (DistillCfg(teacher=("t", "u")), DistillCfg(teacher="t", weight=1.0, mixed=True)):
         with pytest.raises(ValueError, match="expected one teacher and no mixed clips"):
             teacher_of(cfg, None)
 

@@ -51,6 +51,38 @@ def test_all_figures_files_and_another_model(manifest, capfd, tmp_path):
     assert not plot or (tmp_path / "p.png").stat().st_size > 10_000
 
 
+def test_a_class_without_recordings_is_named_and_left_out(capfd, tmp_path):
+    """Of three classes two occur: those have recalls, and balanced accuracy is their mean."""
+    torch.manual_seed(0)
+    net = registry.create("swishnet_test", labels=("music", "noise", "speech")).eval()
+    model = hub.save(net, tmp_path / "net", card="# test\n")
+    lines = ["path,kind,license,source,split"]
+    for i, kind in enumerate(("speech", "noise", "speech", "noise")):
+        x = np.random.default_rng(i).standard_normal(1500).astype(np.float32)
+        io.write(tmp_path / f"{i}.wav", 0.1 * x, 1000)
+        lines.append(f"{i}.wav,{kind},CC0-1.0,s@1:x,test")
+    (tmp_path / "m.csv").write_text("\n".join(lines) + "\n")
+    code, out, err = call(capfd, "evaluate", model, tmp_path / "m.csv", "-o", tmp_path / "out")
+    assert code == 0, err
+    assert "No recording is of music: no recall there" in out
+    found = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert found["absent"] == ["music"]
+    assert found["classes"]["music"]["recordings"] == 0
+    assert found["classes"]["music"]["recall"] is None
+    recalls = [found["classes"][k]["recall"] for k in ("noise", "speech")]
+    assert found["figures"]["balanced_accuracy"]["value"] == pytest.approx(np.mean(recalls))
+    table = found["confusion"]
+    assert table["rows"][table["labels"].index("music")] == [0, 0, 0]
+    for windows in found["windows"]:
+        assert set(windows["recall"]) == {"noise", "speech"}
+        assert windows["balanced"] == pytest.approx(np.mean(list(windows["recall"].values())))
+        assert windows["confusion"][0] == [0, 0, 0]
+    lines = [line.replace("speech,", "wind,").replace("noise,", "rain,") for line in lines]
+    (tmp_path / "m.csv").write_text("\n".join(lines) + "\n")
+    code, _, err = call(capfd, "evaluate", model, tmp_path / "m.csv")
+    assert code == 2 and "expected some of a label of the model; there are rain, wind" in err
+
+
 def test_another_models_classes_must_be_the_same(manifest, capfd):
     code, _, err = call(capfd, "evaluate", SLIM, manifest, "--compare", "esc10")
     assert code == 2

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -197,3 +198,25 @@ def test_the_pace_is_told_once_and_leaves_out_what_is_rare(tmp_path, monkeypatch
     cfg = replace(CFG, steps=PACED + 3, valid_every=4)
     fit(tmp_path, cfg, drawn, validate, paced=lambda *figures: told.append(figures))
     assert told == [(2.0, 3)]
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_the_bar_counts_steps_on_standard_error(tmp_path, monkeypatch, capfd, accumulate):
+    """Also those of an earlier call; figures go by their names."""
+    monkeypatch.setattr(loop, "shown", lambda quiet: True)
+    monkeypatch.setenv("COLUMNS", "200")
+    cfg = replace(CFG, accumulate=accumulate, valid_every=5)
+    names = {"loss": "loss [dB]", "valid": "valid error"}
+
+    def deadly(step, *part):
+        if step == 9:
+            raise SystemError("killed")
+        return draw(step, *part)
+
+    with pytest.raises(SystemError, match="killed"):
+        fit(tmp_path, cfg, deadly, validate=figure, names=names)
+    assert " 9/12 " in capfd.readouterr().err
+    fit(tmp_path, cfg, validate=figure, names=names)
+    out, err = capfd.readouterr()
+    assert re.search(r"^step \S+ 12/12 .*loss \[dB\]: [\d.]+ valid error: [\d.]+ *$", err, re.M)
+    assert not out and "Epoch" not in err and "v_num" not in err

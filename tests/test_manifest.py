@@ -49,9 +49,16 @@ def test_bad_rows_are_named(tmp_path, text, match):
 def test_a_missing_manifest_and_a_missing_kind_are_named(tmp_path):
     with pytest.raises(ValueError, match="does not exist: expected a manifest"):
         manifest.read(tmp_path / "no.csv")
+    with pytest.raises(ValueError, match="is a folder: expected a manifest"):
+        manifest.read(tmp_path)
+    with pytest.raises(ValueError, match="no manifest is named"):
+        manifest.read_all([], ["speech"])
     path = write(tmp_path, HEAD + "a.wav,speech,CC0,x,train\n")
     with pytest.raises(ValueError, match="no recording of kind 'music'"):
         manifest.read_all([path], ["speech", "music"])
+    assert len(manifest.read_all([path], ["speech", "music"], some=True)) == 1
+    with pytest.raises(ValueError, match=r"no recording of kind 'noise'.* there are speech"):
+        manifest.read_all([path], ["noise", "music"], some=True)
 
 
 @pytest.mark.parametrize(

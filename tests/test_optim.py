@@ -10,6 +10,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from sepaudio.backbones import backbone
 from sepaudio.training.classify import cross_entropy
 from sepaudio.training.loop import Task
+from sepaudio.training.optim import factor
 from sepaudio.training.optimizers import RMSProp, depthwise, optimizer_of, sharpened
 from sepaudio.training.recipe import OptimCfg
 
@@ -172,3 +173,15 @@ def test_smoothed_labels_by_their_gradient():
     assert least.grad.abs().max() < 1e-12  # the least loss is where the softmax is q
     plain = nn.functional.cross_entropy(logits, labels)
     laws.close(cross_entropy(0.0)(Given(), (logits, labels)), plain)
+
+
+def test_the_published_schedule():
+    cfg = OptimCfg(schedule="esresnet", epoch_steps=20, steps=6000, lr=2.5e-4)
+    at = {e: cfg.lr * factor(cfg, 20 * e) for e in (0, 5, 14, 15, 50, 100, 299)}
+    assert [at[e] for e in (0, 5, 14, 15)] == pytest.approx([2.5e-5, 4.75e-5, 2.5e-4, 2.5e-4])
+    assert at[50] == pytest.approx(1.473e-4, rel=1e-3)
+    assert at[100] == pytest.approx(6.92e-5, rel=1e-3)
+    assert at[299] == pytest.approx(3.42e-6, rel=1e-3)
+    assert factor(cfg, 19) == factor(cfg, 0)
+    with pytest.raises(ValueError, match="epoch_steps=0"):
+        OptimCfg(schedule="esresnet")

@@ -5,11 +5,14 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
 
 from sepaudio import hub, registry
+from sepaudio.files import sha256
 
 ROOT = Path(__file__).parent.parent
 
@@ -64,8 +67,6 @@ def test_every_set_of_weights_loads_and_says_what_it_is():
 
 
 def test_weights_are_float32_and_finite():
-    import torch
-
     for name in hub.weights():
         for key, value in hub.load(name).state_dict().items():
             counts = key.endswith("num_batches_tracked")
@@ -90,6 +91,33 @@ def test_model_folders_refuse_what_is_damaged(tmp_path):
     (tmp_path / "a" / "model.safetensors").write_bytes(b"\x08")
     with pytest.raises(ValueError, match="does not load"):
         hub.load(tmp_path / "a")
+
+
+def test_weights_in_which_a_byte_has_changed_are_named(tmp_path):
+    model = registry.create("swishnet_test").eval()
+    folder = hub.save(
+        model, tmp_path / "a", card="# A\n", architecture="swishnet_test", license="x"
+    )
+    file, config = folder / "model.safetensors", folder / "config.json"
+    assert hub.read_config(folder)["sha256"] == sha256(file)
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    for use in (hub.load, partial(hub.ship, root=tmp_path, name="b", card="", about="")):
+        with pytest.raises(ValueError, match=r"model\.safetensors is damaged: .* copy the folder"):
+            use(folder)
+    hub.seal(folder)  # on purpose
+    hub.load(folder)
+    before = {k: v for k, v in hub.read_config(folder).items() if k != "sha256"}
+    config.write_text(json.dumps(before))  # as folders were
+    file.write_bytes(whole)
+    assert torch.equal(hub.load(folder).stem[0].short.conv.weight, model.stem[0].short.conv.weight)
+    hub.ship(folder, tmp_path, "b", card="", about="")
+    assert hub.read_config(tmp_path / "b")["sha256"] == sha256(tmp_path / "b" / "model.safetensors")
+
+
+def test_what_ships_is_sealed():
+    for name in hub.weights():
+        assert hub.read_config(hub.SHIPPED / name)["sha256"] == hub.about(name)["sha256"]
 
 
 def test_no_source_file_is_over_400_lines():

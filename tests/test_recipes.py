@@ -57,7 +57,9 @@ def script(folder, name, *arguments):
 
 def test_from_recordings_to_published_weights(folder):
     tiny = ["data.items=48", "optim.steps=6", "optim.batch=8"]
-    script(folder, "train.py", "manifest.csv", *tiny)
+    names = ("swishnet_slim", "swishnet_wide", "mobilenet", "swishnet_fine")
+    names = (*names, "swishnet_fine_distilled")
+    script(folder, "train.py", tiny[0], "manifest.csv", "--recipes", *names, *tiny[1:])
     recipe = RECIPE / "swishnet_wide.yaml"
     runs = "runs/speech_music_noise"
     sizes = ["--folds", 2, "--runs", f"{runs}/compared"]

@@ -94,6 +94,14 @@ def test_a_wrong_recipe_names_the_key(folder, override, match):
         recipes.read(folder / "recipe.yaml", [override])
 
 
+def test_what_is_no_recipe_is_told(tmp_path):
+    (tmp_path / "text.yaml").write_text("hello")
+    with pytest.raises(ValueError, match=r"text\.yaml names no architecture: expected a recipe"):
+        recipes.read(tmp_path / "text.yaml")
+    with pytest.raises(ValueError, match="is no file: expected a recipe"):
+        recipes.read(tmp_path)
+
+
 def test_a_resolved_recipe_reads_as_itself(recipe, tmp_path):
     path = tmp_path / "again.yaml"
     path.write_text(recipes.to_yaml(recipe))
@@ -310,6 +318,7 @@ def test_a_run_does_not_go_on_from_a_start_that_has_changed(folder, trained, tmp
     fine_tune(folder, trained, tmp_path, f"init={copy}", quiet=True)
     other = hub.save(registry.create("swishnet_test"), tmp_path / "other", card="")
     shutil.copy(other / "model.safetensors", copy)
+    hub.seal(copy)
     with pytest.raises(ValueError, match="another recipe \\('# init: "):
         fine_tune(folder, trained, tmp_path, f"init={copy}", quiet=True)
 

@@ -14,15 +14,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sepaudio import hub, metrics
-from sepaudio.cli import script
+from sepaudio.cli import key_values, script
 from sepaudio.files import atomic_json
 from sepaudio.training import clips, recipe
 from sepaudio.training.compress import weights
@@ -75,7 +73,7 @@ def judged(folder: str | Path, cfg: Any) -> str:
 
 def main() -> None:
     """Compress, judge, write compress.md."""
-    changes = [word for word in sys.argv[1:] if re.match(r"[\w.]+=", word)]
+    changes, others = key_values()
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -87,7 +85,7 @@ def main() -> None:
     parser.add_argument("--bits", type=int, default=0)
     parser.add_argument("--runs", type=Path, default=Path("runs/esc10_compress"))
     parser.add_argument("--into", type=Path, default=HERE, help="folder of the compress.md to fill")
-    options = parser.parse_args([word for word in sys.argv[1:] if word not in changes])
+    options = parser.parse_args(others)
     asked = {key: getattr(options, key) for key in ("low_rank", "prune", "bits")}
     own = {key: value for key, value in asked.items() if value}
     manifests = f"data.manifests={json.dumps([str(options.manifest.resolve())])}"

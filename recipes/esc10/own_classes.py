@@ -11,15 +11,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
-import sys
 from pathlib import Path
 
 import numpy as np
 import yaml
 
 from sepaudio import hub, metrics
-from sepaudio.cli import script
+from sepaudio.cli import key_values, script
 from sepaudio.data import manifest
 from sepaudio.training import clips, recipe
 from sepaudio.verbs.results import fill
@@ -65,7 +63,7 @@ def judged(folder: Path) -> list[np.ndarray]:
 
 def main() -> None:
     """Train all ways, and compare."""
-    changes = [word for word in sys.argv[1:] if re.match(r"[\w.]+=", word)]
+    changes, others = key_values()
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -73,7 +71,7 @@ def main() -> None:
     parser.add_argument("--folds", nargs="+", type=int, default=[1, 2, 3])
     parser.add_argument("--init", default="esc10")
     parser.add_argument("--into", type=Path, default=HERE, help="folder of the README.md to fill")
-    options = parser.parse_args([word for word in sys.argv[1:] if word not in changes])
+    options = parser.parse_args(others)
     rows = manifest.read(options.manifest)
     classes = len({row.kind for row in rows})
     lines = [

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -30,7 +29,7 @@ from safetensors.torch import load_model, save_model
 from sepaudio import hub, registry
 from sepaudio.backbones import config, scaled
 from sepaudio.backbones.supernet import SuperCfg
-from sepaudio.cli import script
+from sepaudio.cli import key_values, script
 from sepaudio.data import manifest
 from sepaudio.files import atomic, atomic_json, atomic_text
 from sepaudio.training import clips, latency, recipe, search
@@ -165,9 +164,9 @@ def blocks(found: search.Found, space: SuperCfg) -> str:
 
 def main() -> None:
     """Measure, search, train, compare."""
-    words = sys.argv[1:]
-    own = [word for word in words if word.startswith("search.")]
-    changes = [word for word in words if re.match(r"[\w.]+=", word) and word not in own]
+    given, others = key_values()
+    own = [word for word in given if word.startswith("search.")]
+    changes = [word for word in given if word not in own]
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -179,7 +178,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/esc10_search"))
     parser.add_argument("--into", type=Path, default=HERE, help="folder of the search.md to fill")
     parser.add_argument("--quiet", action="store_true", help="no progress")
-    options = parser.parse_args([word for word in words if word not in (*own, *changes)])
+    options = parser.parse_args(others)
     options.latency = [float(word.removesuffix("ms")) for word in options.latency]
     pairs = (word.removeprefix("search.").split("=") for word in own)
     cfg = registry.changed(

@@ -13,7 +13,7 @@ import json
 from pathlib import Path
 
 from sepaudio import hub
-from sepaudio.cli import script
+from sepaudio.cli import key_values, script
 from sepaudio.verbs.train import train
 
 HERE = Path(__file__).parent
@@ -25,10 +25,10 @@ def main() -> None:
     """Fine-tune every network that is there."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("manifest", type=Path)
-    parser.add_argument("overrides", nargs="*", metavar="key=value")
     parser.add_argument("--start", type=Path, default=Path("runs/musan"))
     parser.add_argument("--seconds", type=float, default=2.0, help="of clips, there and here")
-    options = parser.parse_args()
+    given, others = key_values()
+    options = parser.parse_args(others)
     manifests = json.dumps([str(options.manifest.resolve())])
     found = {name: options.start / f"{name}_{options.seconds:g}s/model" for name in NETWORKS}
     found = {name: folder for name, folder in found.items() if folder.is_dir()}
@@ -39,7 +39,7 @@ def main() -> None:
         overrides = [f"architecture={architecture}", f"data.manifests={manifests}"]
         overrides += [f"data.cut.seconds={options.seconds}", f"init={folder}"]
         late = architecture.startswith("swishnet")
-        overrides += [f"optim.late_frame={json.dumps(late)}", *options.overrides]
+        overrides += [f"optim.late_frame={json.dumps(late)}", *given]
         recipe = HERE / "finetune.yaml"
         print(train(recipe, overrides, output=RUNS / name, quiet=True), flush=True)
 

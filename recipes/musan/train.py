@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from sepaudio import hub, registry
-from sepaudio.cli import script
+from sepaudio.cli import key_values, script
 from sepaudio.training import recipe as recipes
 from sepaudio.training.classical import ClassicalRecipe, Example, fit_classical
 from sepaudio.training.prepared import cuts
@@ -99,13 +99,13 @@ def main() -> None:
     """Train what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("manifest", type=Path)
-    parser.add_argument("overrides", nargs="*", metavar="key=value")
     parser.add_argument("--seconds", nargs="+", type=float, default=[2.0, 1.0, 0.5])
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, help="all by default")
     parser.add_argument("--init", default="", help="ImageNet's weights, for a teacher from them")
     parser.add_argument("--components", type=int, default=256, help="Gaussians a class")
     parser.add_argument("--frames", type=int, default=100_000, help="most for a mixture of them")
-    options = parser.parse_args()
+    given, others = key_values()
+    options = parser.parse_args(others)
     torch.set_num_threads(1)
     manifests = json.dumps([str(options.manifest.resolve())])
     wanted = options.networks or [n for n in NETWORKS if options.init or n != "mobilenet_imagenet"]
@@ -118,7 +118,7 @@ def main() -> None:
                 print(f"{folder} is there already")
                 continue
             overrides = [f"data.manifests={manifests}", *settings(name, seconds)]
-            overrides += options.overrides
+            overrides += given
             if name == "gmm":
                 print(gaussians(overrides, options.components, options.frames))
                 continue

@@ -28,7 +28,7 @@ from safetensors.torch import load_model
 from torch import nn
 
 from sepaudio import registry
-from sepaudio.cli import script
+from sepaudio.cli import key_values, script
 from sepaudio.data import mixing
 from sepaudio.training import recipe as recipes
 from sepaudio.training.process import keep_memory
@@ -206,17 +206,17 @@ def judged(
 def main() -> None:
     """Train what is missing, score, print and write."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("arguments", nargs="+", help="manifests (CSV) and key=value")
+    parser.add_argument("manifests", nargs="+", help="CSV; key=value may stand anywhere")
     parser.add_argument("--budget", type=float, default=600.0, help="CPU time of each [s]")
     parser.add_argument("--networks", nargs="+", default=list(CONTENDERS), choices=CONTENDERS)
     parser.add_argument("--lists", type=Path, default=RUNS / "lists")
     parser.add_argument("--readme", type=Path, default=HERE / "README.md")
-    options = parser.parse_args()
+    given, others = key_values()
+    options = parser.parse_args(others)
     if not options.budget > 0:
         parser.error(f"--budget={options.budget}: expected seconds, more than 0")
-    manifests = [str(Path(a).resolve()) for a in options.arguments if "=" not in a]
-    given = [f"data.manifests={json.dumps(manifests)}"]
-    given += [a for a in options.arguments if "=" in a]
+    manifests = [str(Path(a).resolve()) for a in options.manifests]
+    given = [f"data.manifests={json.dumps(manifests)}", *given]
     torch.set_num_threads(1)
     keep_memory()
     text = ""

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
-import sys
 from pathlib import Path
 
 from sepaudio import train
-from sepaudio.cli import script
+from sepaudio.cli import key_values, script
 
 HERE = Path(__file__).parent
 RUNS = Path("runs/real_small")
@@ -40,13 +38,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("manifests", nargs="+", help="CSV; key=value may stand anywhere")
     parser.add_argument("--recipes", nargs="+", default=list(RECIPES), choices=RECIPES)
-    given = [word for word in sys.argv[1:] if re.match(r"[\w.]+=", word)]  # wherever they stand
-    options = parser.parse_args([word for word in sys.argv[1:] if word not in given])
+    given, others = key_values()
+    options = parser.parse_args(others)
     manifests = [str(Path(a).resolve()) for a in options.manifests]
-    overrides = [f"data.manifests={json.dumps(manifests)}", *given]
+    changes = [f"data.manifests={json.dumps(manifests)}", *given]
     for name in options.recipes:
         recipe, more = RECIPES[name]
-        print(train(HERE / f"{recipe}.yaml", [*overrides, *more], output=RUNS / name))
+        print(train(HERE / f"{recipe}.yaml", [*changes, *more], output=RUNS / name))
 
 
 if __name__ == "__main__":

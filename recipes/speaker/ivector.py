@@ -23,7 +23,7 @@ import torch
 
 import sepaudio
 from sepaudio import io
-from sepaudio.cli import script
+from sepaudio.cli import key_values, script
 from sepaudio.files import atomic_text
 from sepaudio.verbs.prepare import PrepareCfg, read_overrides
 from sepaudio.verbs.verify import Verification, cosine, verify
@@ -110,14 +110,14 @@ def main() -> None:
     """Fit, measure, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("manifest", type=Path)
-    parser.add_argument("overrides", nargs="*", help="key=value of `sepaudio prepare`")
     parser.add_argument("--folder", type=Path, default=Path("runs/ivector"))
     parser.add_argument("--into", type=Path, default=Path(__file__).parent)
     parser.add_argument("--split", default="test")
     parser.add_argument("--threads", type=int, default=1)
-    options = parser.parse_args()
+    given, others = key_values()
+    options = parser.parse_args(others)
     torch.set_num_threads(options.threads)
-    cfg, took = read_overrides(options.overrides, PrepareCfg), ""
+    cfg, took = read_overrides(given, PrepareCfg), ""
     if not options.folder.exists():
         began = time.perf_counter()
         sepaudio.prepare_ivector([options.manifest], options.folder, cfg)
@@ -126,10 +126,10 @@ def main() -> None:
     sounds = speakers(options.manifest, options.split, model.sample_rate)
     with torch.no_grad():
         rows = measure(model, sounds)
-    given = "".join(f" {override}" for override in options.overrides)
+    words = "".join(f" {word}" for word in given)
     text = (
         "# Speaker verification by i-vectors\n\n"
-        f"Made by `python recipes/speaker/ivector.py {options.manifest.name}{given}`"
+        f"Made by `python recipes/speaker/ivector.py {options.manifest.name}{words}`"
         f"{'' if options.split == 'test' else f', split {options.split}'}. {took}"
         f"{platform.machine()}, {os.cpu_count()} cores, {options.threads} thread; Python "
         f"{platform.python_version()}, torch {version('torch')}.\n\n"

@@ -26,7 +26,7 @@ import numpy as np
 import torch
 
 from sepaudio import create, hub, metrics, registry
-from sepaudio.cli import script
+from sepaudio.cli import key_values, script
 from sepaudio.data import manifest
 from sepaudio.files import atomic_json
 from sepaudio.training import recipe as recipes
@@ -91,7 +91,7 @@ class Job:
             places.append(str(folder / "model"))
         if not models:
             return cfg, []
-        distill = replace(cfg.distill, teacher=",".join(places))
+        distill = replace(cfg.distill, teacher=tuple(places))
         return replace(cfg, distill=distill), models
 
     def trained(self, cfg: recipes.RecipeCfg, folder: Path) -> Any:
@@ -155,22 +155,22 @@ def main() -> None:
     """Train and judge every fold."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("recipe", type=Path)
-    parser.add_argument("arguments", nargs="+", help="manifests (CSV) and key=value")
+    parser.add_argument("manifests", nargs="+", help="CSV; key=value may stand anywhere")
     parser.add_argument("--folds", type=int, default=6)
     parser.add_argument("--processes", type=int, default=2, help="folds at once")
     parser.add_argument("--teachers", type=Path, nargs="+", default=[], help="their recipes")
     parser.add_argument("--teacher-steps", type=int, help="in the place of their recipes'")
     parser.add_argument("--runs", type=Path, default=RUNS, help="folder that the runs lie in")
-    options = parser.parse_args()
-    manifests = [str(Path(a).resolve()) for a in options.arguments if "=" not in a]
-    overrides = [f"data.manifests={json.dumps(manifests)}"]
-    overrides += [a for a in options.arguments if "=" in a]
-    cfg = recipes.read(options.recipe, overrides)
+    given, others = key_values()
+    options = parser.parse_args(others)
+    manifests = [str(Path(a).resolve()) for a in options.manifests]
+    changes = [f"data.manifests={json.dumps(manifests)}", *given]
+    cfg = recipes.read(options.recipe, changes)
     assert isinstance(cfg, recipes.RecipeCfg)  # a classifier's
     labels = registry.config(cfg.architecture, **cfg.model).labels
     rows = manifest.allowed(manifest.read_all(manifests, labels), cfg.data.refused_licenses)
     banks(cfg, create(cfg.architecture, **cfg.model))  # made once, before many read them
-    teachers = {path.stem: taught_by(path, cfg, overrides, options) for path in options.teachers}
+    teachers = {path.stem: taught_by(path, cfg, changes, options) for path in options.teachers}
     name = options.recipe.stem + ("_distilled" if teachers else "")
     job = Job(cfg, rows, options.runs / f"leave_out_{name}", teachers)
     folds = folds_of(rows, options.folds)
@@ -189,10 +189,10 @@ def main() -> None:
 
 
 def taught_by(
-    path: Path, cfg: recipes.RecipeCfg, overrides: list[str], options: argparse.Namespace
+    path: Path, cfg: recipes.RecipeCfg, changes: list[str], options: argparse.Namespace
 ) -> recipes.RecipeCfg:
     """The recipe of a teacher on the clips of its pupil, with the bank of its features made."""
-    same = [word for word in overrides if not word.startswith(("optim.", "model.", "distill."))]
+    same = [word for word in changes if not word.startswith(("optim.", "model.", "distill."))]
     if options.teacher_steps:
         same.append(f"optim.steps={options.teacher_steps}")
     found = recipes.read(path, same)

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sepaudio import create, io, metrics
-from sepaudio.cli import script
+from sepaudio.cli import key_values, script
 from sepaudio.data.augment import band_edge
 from sepaudio.files import atomic_json
 from sepaudio.training import recipe as recipes
@@ -63,12 +63,12 @@ def main() -> None:
     """Print and write the three figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("recipe", type=Path)
-    parser.add_argument("arguments", nargs="+", help="manifests (CSV) and key=value")
-    options = parser.parse_args()
-    manifests = [str(Path(a).resolve()) for a in options.arguments if "=" not in a]
-    overrides = [f"data.manifests={json.dumps(manifests)}"]
-    overrides += [a for a in options.arguments if "=" in a]
-    cfg = recipes.read(options.recipe, overrides)
+    parser.add_argument("manifests", nargs="+", help="CSV; key=value may stand anywhere")
+    given, others = key_values()
+    options = parser.parse_args(others)
+    manifests = [str(Path(a).resolve()) for a in options.manifests]
+    changes = [f"data.manifests={json.dumps(manifests)}", *given]
+    cfg = recipes.read(options.recipe, changes)
     assert isinstance(cfg, recipes.RecipeCfg)  # a classifier's
     model = create(cfg.architecture)
     labels, rate = tuple(model.labels), int(model.sample_rate)

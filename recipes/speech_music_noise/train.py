@@ -1,11 +1,11 @@
 """Train on manifests of speech, music and noise: slim, wide and fine, and what ships.
 
-    python recipes/speech_music_noise/train.py MANIFEST.csv ... [key=value ...]
+    python recipes/speech_music_noise/train.py MANIFEST.csv ... [key=value ...] [--recipes NAME ...]
 
 A name that ends in _distilled is of a recipe whose network is taught, by MobileNet and the plain
-network on the fine spectrum unless distill.teacher=FOLDER,FOLDER says others. Runs that share their
-features read one bank of augmented clips, which is made first. A killed run goes on when called
-again.
+network on the fine spectrum unless distill.teacher=[FOLDER,FOLDER] says others. Runs that share
+their features read one bank of augmented clips, which is made first. A killed run goes on when
+called again.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import argparse
 import json
 from pathlib import Path
 
-from sepaudio.cli import script
+from sepaudio.cli import key_values, script
 from sepaudio.verbs.train import train
 
 HERE = Path(__file__).parent
@@ -27,15 +27,16 @@ TAUGHT = "_distilled"
 def main() -> None:
     """Train what the recipes beside this file say."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("arguments", nargs="+", help="manifests (CSV) and key=value")
+    parser.add_argument("manifests", nargs="+", help="CSV; key=value may stand anywhere")
     parser.add_argument("--recipes", nargs="+", default=ALL)
-    options = parser.parse_args()
-    manifests = [str(Path(a).resolve()) for a in options.arguments if "=" not in a]
+    given, others = key_values()
+    options = parser.parse_args(others)
+    manifests = [str(Path(a).resolve()) for a in options.manifests]
     common = [f"data.manifests={json.dumps(manifests)}"]
-    common += [a for a in options.arguments if "=" in a and not a.startswith("distill.")]
-    teachers = ",".join(str(RUNS / name / "model") for name in TEACHERS)
+    common += [a for a in given if not a.startswith("distill.")]
+    teachers = json.dumps([str(RUNS / name / "model") for name in TEACHERS])
     taught = [f"distill.teacher={teachers}"]
-    taught += [a for a in options.arguments if a.startswith("distill.")]
+    taught += [a for a in given if a.startswith("distill.")]
     for name in options.recipes:
         words = [*common, *(taught if name.endswith(TAUGHT) else [])]
         recipe = HERE / f"{name.removesuffix(TAUGHT)}.yaml"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -84,9 +85,29 @@ def main(arguments: list[str] | None = None) -> None:
         hint = f"; did you mean {near[0]!r}?" if near else f": expected one of {', '.join(VERBS)}"
         print(f"sepaudio: no verb is called {verb!r}{hint}", file=sys.stderr)
         raise SystemExit(2)
+    options = rest[: rest.index("--")] if "--" in rest else rest
+    for word in options:
+        if re.match(r"-[^=]*\.", word) and os.path.lexists(word):
+            print(
+                f"sepaudio {verb}: {word} is taken for an option: expected the name of a file with "
+                f"its folder; write {os.path.join('.', word)}",  # noqa: PTH118
+                file=sys.stderr,
+            )
+            raise SystemExit(2)
     raise SystemExit(
         guarded(f"sepaudio {verb}", lambda: import_module(f"{__name__}.{verb}").run(rest))
     )
+
+
+def key_values(arguments: Sequence[str] | None = None) -> tuple[list[str], list[str]]:
+    """The words key=value, wherever they stand, and the others; names of files are among these.
+
+    Args:
+        arguments: of the command line; those of this process when None.
+    """
+    words = sys.argv[1:] if arguments is None else arguments
+    values = [x for x in words if re.match(r"[\w.]+=", x) and not os.path.exists(x)]  # noqa: PTH110
+    return values, [x for x in words if x not in values]
 
 
 def script(work: Callable[[], object]) -> None:

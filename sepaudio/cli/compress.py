@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
+from . import key_values
 
 
 def run(arguments: list[str]) -> int:
@@ -26,8 +25,8 @@ def run(arguments: list[str]) -> int:
     )
     parser.add_argument("-o", "--output", required=True, help="folder of the runs and of model/")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
-    values = [x for x in arguments if re.match(r"[\w.]+=", x) and not Path(x).exists()]
-    options = parser.parse_args([x for x in arguments if x not in values])
+    values, others = key_values(arguments)
+    options = parser.parse_args(others)
     from ..verbs.compress import compress
 
     made = compress(

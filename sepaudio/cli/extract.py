@@ -78,9 +78,8 @@ def run(arguments: list[str]) -> int:
         )
         return estimate[None], out_rate
 
-    found = estimates.write(
-        inputs, targets, separate, options.channel, options.subtype, options.workers
-    )
+    how = (options.channel, options.subtype, options.workers, options.clip)
+    found = estimates.write(inputs, targets, separate, *how)
     return tell(found, net, options.verbose)
 
 

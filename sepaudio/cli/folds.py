@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from . import key_values
 
 SPLIT = "split"  # the run of a set without folds
 
@@ -28,8 +28,7 @@ def train(about: str, here: Path, arguments: Sequence[str] | None = None, recipe
         ValueError: the manifests or the recipe are wrong.
     """
     recipes = sorted(path.stem for path in here.glob("*.yaml"))
-    words = sys.argv[1:] if arguments is None else arguments
-    overrides = [word for word in words if re.match(r"[\w.]+=", word)]  # wherever they stand
+    changed, others = key_values(arguments)
     parser = _parser(about)
     parser.add_argument("manifests", type=Path, nargs="+")
     parser.add_argument("--recipes", nargs="+", default=[recipe or recipes[0]], choices=recipes)
@@ -39,7 +38,7 @@ def train(about: str, here: Path, arguments: Sequence[str] | None = None, recipe
     parser.add_argument("--freeze", nargs="+", default=[], help="parts that keep their weights")
     parser.add_argument("--name", default="", help="of the runs; that of the recipe by default")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
-    options = parser.parse_args([word for word in words if word not in overrides])
+    options = parser.parse_args(others)
     if options.name and len(options.recipes) > 1:
         parser.error(f"--name {options.name} with {len(options.recipes)} recipes: expected one")
     import yaml
@@ -58,7 +57,7 @@ def train(about: str, here: Path, arguments: Sequence[str] | None = None, recipe
             labels = sorted({kind for row in rows for kind in row.kinds})
             changes.append(f"model.labels={json.dumps(labels)}")
         for fold in options.folds or known or [0]:
-            more = [*changes, f"data.fold={fold}", *overrides]
+            more = [*changes, f"data.fold={fold}", *changed]
             folder = options.runs / (options.name or name) / (f"fold{fold}" if fold else SPLIT)
             start = {"init": options.init, "freeze": options.freeze}
             print(verb(path, more, output=folder, quiet=options.quiet, **start))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+from . import key_values
 
 if TYPE_CHECKING:
     from ..verbs.prepare import CheckCfg
@@ -29,8 +29,8 @@ def run(arguments: list[str]) -> int:
         "-o", "--output", type=str | None, default=None, help="ivector: folder to write"
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress, no warnings")
-    values = [x for x in arguments if re.match(r"\w+=", x) and not Path(x).exists()]
-    options = parser.parse_args([x for x in arguments if x not in values])
+    values, others = key_values(arguments)
+    options = parser.parse_args(others)
     if options.what == "check":
         cfg = verb.read_overrides(values, verb.CheckCfg)
         return _check(options.manifests, cfg, quiet=options.quiet)

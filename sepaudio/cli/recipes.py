@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from . import key_values
 
 
 def train(about: str, here: Path, arguments: Sequence[str] | None = None) -> None:
@@ -20,18 +20,17 @@ def train(about: str, here: Path, arguments: Sequence[str] | None = None) -> Non
         arguments: of the command line.
     """
     recipes = sorted(path.stem for path in here.glob("*.yaml"))
-    words = sys.argv[1:] if arguments is None else arguments
-    overrides = [word for word in words if re.match(r"[\w.]+=", word)]  # wherever they stand
+    changed, others = key_values(arguments)
     parser = _parser(about)
     parser.add_argument("--recipes", nargs="+", default=recipes, choices=recipes)
     parser.add_argument("--runs", type=Path, default=Path("runs") / here.name)
-    options = parser.parse_args([word for word in words if word not in overrides])
+    options = parser.parse_args(others)
     from ..verbs.train import train as verb
 
     lists = [str((options.runs / "lists" / f"{name}.csv").resolve()) for name in ("train", "valid")]
-    overrides = [f"data.lists.files={json.dumps(lists)}", *overrides]
+    changes = [f"data.lists.files={json.dumps(lists)}", *changed]
     for name in options.recipes:
-        print(verb(here / f"{name}.yaml", overrides, output=options.runs / name))
+        print(verb(here / f"{name}.yaml", changes, output=options.runs / name))
 
 
 def evaluate(

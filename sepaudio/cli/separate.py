@@ -54,6 +54,7 @@ def run(arguments: list[str]) -> int:
         options.channel,
         options.subtype,
         options.workers,
+        options.clip,
     )
     return tell(found, net, options.verbose)
 
@@ -63,6 +64,9 @@ def common(parser: Any) -> None:
     from ..verbs.separate import WHOLE
 
     parser.add_argument("--subtype", type=str | None, default=None, help="PCM_16, FLOAT ...")
+    parser.add_argument(
+        "--clip", action="store_true", help="cut off what is too loud for the subtype"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
     parser.add_argument(
         "--channel", type=int | Literal["mix"], default="mix", help="mix, or a number from 0"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
+from . import key_values
 
 
 def run(arguments: list[str]) -> int:
@@ -29,14 +28,14 @@ def run(arguments: list[str]) -> int:
     )
     parser.add_argument("-o", "--output", type=str | None, default=None, help="folder of the run")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
-    values = [x for x in arguments if re.match(r"[\w.]+=", x) and not Path(x).exists()]
-    options = parser.parse_args([x for x in arguments if x not in values])
+    values, others = key_values(arguments)
+    options = parser.parse_args(others)
     from ..verbs.train import rehearse, train
 
     said = {"init": options.init, "freeze": options.freeze, "output": options.output}
-    overrides = [*options.more, *values]
+    changes = [*options.more, *values]
     if options.dry_run:
-        print("\n".join(rehearse(options.recipe, overrides, **said)))
+        print("\n".join(rehearse(options.recipe, changes, **said)))
     else:
-        print(train(options.recipe, overrides, **said, quiet=options.quiet))
+        print(train(options.recipe, changes, **said, quiet=options.quiet))
     return 0

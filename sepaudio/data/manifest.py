@@ -211,7 +211,7 @@ def split(
 
 
 def read_all(
-    paths: Sequence[str | Path], kinds: Sequence[str], several: bool = False
+    paths: Sequence[str | Path], kinds: Sequence[str], several: bool = False, some: bool = False
 ) -> list[Recording]:
     """The rows of several manifests whose kind is one of `kinds`.
 
@@ -219,21 +219,25 @@ def read_all(
         paths: of the manifests.
         kinds: classes.
         several: take rows of several classes, too, where one of `kinds` is among them.
+        some: let kinds be absent, but not all of them.
 
     Raises:
-        ValueError: a kind does not occur at all.
+        ValueError: there is no manifest, a kind does not occur at all, or with `some` none does.
     """
+    if not paths:
+        raise ValueError("no manifest is named: expected one, as data.manifests=[/path/data.csv]")
 
     def of(row: Recording) -> tuple[str, ...]:
         return row.kinds if several else (row.kind,)
 
     rows = [row for path in paths for row in read(path) if set(of(row)) & set(kinds)]
-    for kind in kinds:
+    for kind in kinds if not (some and rows) else ():
         if not any(kind in of(row) for row in rows):
             found = sorted({one for path in paths for row in read(path) for one in row.kinds})
             raise ValueError(
                 f"no recording of kind {kind!r} in {', '.join(map(str, paths))}: expected some of "
-                f"every label of the model; there are {', '.join(found) or 'no rows'}"
+                f"{'a' if some else 'every'} label of the model; there are "
+                f"{', '.join(found) or 'no rows'}"
             )
     return rows
 

@@ -80,7 +80,9 @@ def librimix(
     if kind not in KINDS:
         raise ValueError(f"kind={kind!r}: expected {', '.join(KINDS)}")
     if kind != "clean" and wham_noise is None:
-        raise ValueError(f"kind={kind!r} has noise: expected the folder of WHAM noise; pass it")
+        raise ValueError(
+            f"kind={kind!r} has noise: expected the folder of WHAM's; name it (--wham-noise)"
+        )
     metadata = Path(metadata)
     split = split_of(metadata.stem)
     needed = ("mixture_ID", "source_1_path", "source_1_gain", "noise_path", "noise_gain")

@@ -56,6 +56,8 @@ def read(
             return rows
     except FileNotFoundError:
         raise ValueError(f"{path} does not exist: expected {what}") from None
+    except IsADirectoryError:
+        raise ValueError(f"{path} is a folder: expected {what}; name a file in it") from None
     except UnicodeDecodeError:
         raise ValueError(f"{path} is not UTF-8 text: expected {what}") from None
 

@@ -307,6 +307,7 @@ def fit(
         frozen=recipe.freeze,
         keep_last=True,
         helper=helper,
+        names={"valid": "valid error"},
         quiet=quiet,
     ).to(memory_format=torch.contiguous_format)
     last, top, step = None, None, None

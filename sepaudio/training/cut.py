@@ -185,6 +185,7 @@ def fit(
         validate=None if valid is None else lambda net: judged(net)["loss"],
         frozen=recipe.freeze,
         keep_last=True,
+        names={"valid": "valid loss"},
         quiet=quiet,
     ).to(memory_format=torch.contiguous_format)
     top, step, figures = last, None, {}

@@ -29,7 +29,7 @@ class DistillCfg:
 
     Attributes:
         teacher: its model folder, relative to the working folder, or a name of weights that ship;
-            "" for none. A classifier on a bank may have several, separated by commas.
+            "" for none. A classifier on a bank may have several: [one, other].
         weight: of what the teacher says; the labels have the rest. At 0 nobody asks the teacher.
         temperature: that both their logits are divided by.
         squared: multiply the soft part by temperature^2, so that its gradient keeps its size.
@@ -37,7 +37,7 @@ class DistillCfg:
             pupil alike; no label fits such clips, so it goes with a weight of 1.
     """
 
-    teacher: str = ""
+    teacher: tuple[str, ...] | str = ""
     weight: float = 0.9
     temperature: float = 4.0
     squared: bool = True
@@ -58,7 +58,8 @@ class DistillCfg:
     @property
     def teachers(self) -> tuple[str, ...]:
         """Every teacher's folder or name."""
-        return tuple(name.strip() for name in self.teacher.split(",") if name.strip())
+        named = (self.teacher,) if isinstance(self.teacher, str) else self.teacher
+        return tuple(name for name in named if name)
 
     @property
     def on(self) -> bool:
@@ -74,7 +75,7 @@ def teacher_of(cfg: DistillCfg, model: Any) -> Any:
     """
     if len(cfg.teachers) > 1 or cfg.mixed:
         raise ValueError(
-            f"distill.teacher={cfg.teacher}, distill.mixed={cfg.mixed}: expected one teacher and "
+            f"distill.teacher={_told(cfg)}, distill.mixed={cfg.mixed}: expected one teacher and "
             "no mixed clips, as several and mixing are for banks of augmented clips"
         )
     found = teachers_of(cfg, model)
@@ -92,10 +93,15 @@ def teachers_of(cfg: DistillCfg, model: Any) -> list[Any]:
         return []
     if getattr(model, "several", False):
         raise ValueError(
-            f"distill.teacher={cfg.teacher} with several classes a clip: expected a model that "
+            f"distill.teacher={_told(cfg)} with several classes a clip: expected a model that "
             "chooses one; leave distill out"
         )
     return [_loaded(name, model) for name in cfg.teachers]
+
+
+def _told(cfg: DistillCfg) -> str:
+    """The teachers as they are written in a recipe."""
+    return cfg.teacher if isinstance(cfg.teacher, str) else f"[{', '.join(cfg.teacher)}]"
 
 
 def _loaded(name: str, model: Any) -> Any:

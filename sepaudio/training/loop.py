@@ -12,7 +12,7 @@ import os
 import statistics
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise, zip_longest
 from pathlib import Path
@@ -24,6 +24,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from .. import doors, registry
 from ..files import atomic_text
+from .bar import Bar, shown
 from .clip import adaptive_clip
 from .optim import OptimCfg, factor
 from .optimizers import optimizer_of, sharpened
@@ -275,6 +276,7 @@ def run(
     paced: Paced | None = None,
     keep_last: bool = False,
     helper: nn.Module | None = None,
+    names: Mapping[str, str] | None = None,
     quiet: bool = False,
 ) -> Any:
     """Train; returns the averaged weights of the last or, with validation, of the best step.
@@ -299,7 +301,8 @@ def run(
         keep_last: return those of the last step in any case; the best are in the folder, see
             `best`.
         helper: what the objective learns besides the model.
-        quiet: no progress bar.
+        names: what the bar calls "loss" and "valid", such as {"loss": "loss [dB]"}.
+        quiet: no progress bar; there is none without a terminal either.
 
     Raises:
         ValueError: the folder holds a run of another recipe.
@@ -345,7 +348,8 @@ def run(
             accumulate_grad_batches=cfg.accumulate,
             logger=pl.loggers.TensorBoardLogger(folder, name="", version="events"),
             enable_checkpointing=False,
-            enable_progress_bar=not quiet,
+            enable_progress_bar=shown(quiet),
+            callbacks=[Bar(names or {})] if shown(quiet) else [],
             enable_model_summary=False,
             gradient_clip_val=cfg.clip_norm,
             log_every_n_steps=50,

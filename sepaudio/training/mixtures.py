@@ -254,6 +254,7 @@ def fit(
         workers=workers(train, cfg.data.workers),
         helper=judge,
         paced=None if quiet else tell_pace(cfg),
+        names={"loss": "loss [dB]", "valid": "valid loss [dB]"},
         quiet=quiet,
     )
     if cfg.start_share:

@@ -217,7 +217,7 @@ class ClipRecipeCfg:
     def __post_init__(self) -> None:
         if self.distill.on and self.data.augment.cutmix:
             raise ValueError(
-                f"distill.teacher={self.distill.teacher} and data.augment.cutmix="
+                f"distill.teacher={', '.join(self.distill.teachers)} and data.augment.cutmix="
                 f"{self.data.augment.cutmix}: expected one of them, since a teacher hears whole "
                 "clips; set the other to nothing"
             )
@@ -241,7 +241,8 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> AnyRecipe:
 
     path = Path(path)
     if not path.is_file():
-        raise ValueError(f"{path} does not exist: expected a recipe (YAML)")
+        what = "is no file" if path.exists() else "does not exist"
+        raise ValueError(f"{path} {what}: expected a recipe (YAML)")
     for override in overrides:
         if "=" not in override or override.startswith("-"):
             raise ValueError(f"{override!r}: expected key=value, such as optim.lr=1e-3")
@@ -297,7 +298,9 @@ def _kind(path: Path, overrides: Sequence[str]) -> type[AnyRecipe]:
         key, _, value = override.partition("=")
         if key == "architecture":
             named[key] = value
-    cfg = registry.config(str(named.get("architecture", "")))
+    if "architecture" not in named:
+        raise ValueError(f"{path} names no architecture: expected a recipe (YAML) with one")
+    cfg = registry.config(str(named["architecture"]))
     if isinstance(getattr(cfg, "features", None), BandsCfg):
         return ClipRecipeCfg
     return RecipeCfg if hasattr(cfg, "labels") else MixtureRecipeCfg

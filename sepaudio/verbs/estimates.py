@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,8 +45,12 @@ def names(
         overwrite: whether files that are there may be replaced.
 
     Raises:
-        ValueError: two would have the same name, one is an input, or one is there already.
+        ValueError: two would have the same name, one is an input, one is there already, or the
+            folder is none or may not be written into.
     """
+    above = next(p for p in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(p))
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise ValueError(f"{above} is no folder that may be written into: expected one; name it")
     taken: dict[Path, Path] = {}
     out = []
     heard = {path.resolve() for path in inputs}
@@ -87,6 +92,7 @@ def write(
     channel: str | int = "mix",
     subtype: str | None = None,
     workers: int = 0,
+    clip: bool = False,
 ) -> Iterator[Estimated]:
     """Separate files; a file that fails is a result whose `error` says why.
 
@@ -102,6 +108,7 @@ def write(
         channel: "mix" averages the channels, a number picks one, from 0.
         subtype: encoding, see `io.write`; float where the format has it, so that no level clips.
         workers: files at once; 0 for as many as cores.
+        clip: cut off what the encoding cannot hold, see `io.write`.
 
     Raises:
         ValueError: workers is negative.
@@ -116,7 +123,7 @@ def write(
                 raise ValueError(f"{len(estimates)} estimates for {len(row)} names")
             for target, estimate in zip(row, estimates, strict=True):
                 target.parent.mkdir(parents=True, exist_ok=True)
-                io.write(target, estimate, out_rate, subtype)
+                io.write(target, estimate, out_rate, subtype, clip)
         except (ValueError, OSError) as error:
             return Estimated(file=files.name(path), error=str(error))
         return Estimated(

@@ -41,10 +41,10 @@ class Score:
         recordings: how many.
         windows: how many.
         accuracy: share of windows that are right.
-        balanced: mean recall of the classes.
+        balanced: mean recall of the classes that occur.
         interval: of `balanced`, 95 %, recordings drawn again.
         speech: share right when only speech and the rest are told apart; None without speech.
-        recall: by class.
+        recall: by class that occurs.
         f1: by class.
         calibration_error: of the largest probability.
         confusion: counts, a row per true class.
@@ -95,6 +95,8 @@ def evaluate(
 ) -> list[Score]:
     """Measure a classifier on the recordings of a split.
 
+    A class without a recording has no recall and a row of zeros in the confusion.
+
     Args:
         model: name of weights, model folder, or a model.
         manifests: CSV files.
@@ -106,7 +108,7 @@ def evaluate(
         change: done to each recording first, such as a codec.
 
     Raises:
-        ValueError: the manifests have no recording of one of the model's classes, or a recording
+        ValueError: the manifests have no recording of any of the model's classes, or a recording
             may be of several, which windows alone do not tell: see `judge`.
     """
     net = resolve(model, device)
@@ -132,7 +134,7 @@ def listen(
 ) -> dict[float, list[Track]]:
     """What a model says of the windows of recordings, by their length; see `evaluate`."""
     several = bool(getattr(net, "several", False))
-    rows = manifest.read_all(manifests, tuple(net.labels), several)
+    rows = manifest.read_all(manifests, tuple(net.labels), several, some=True)
     if split not in ("all", *manifest.SPLITS):
         known = ", ".join((*manifest.SPLITS, "all"))
         raise ValueError(f"split={split!r}: expected one of {known}")
@@ -194,7 +196,7 @@ def judge_all(
             probability=float(row[best]),
             probabilities=dict(zip(labels, map(float, row), strict=True)),
         )
-    return evaluate_clips.judge(there, said, labels, groups=groups)
+    return evaluate_clips.judge(there, said, labels, groups=groups, classes=labels)
 
 
 def score_rows(

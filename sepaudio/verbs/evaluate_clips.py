@@ -28,6 +28,7 @@ def judge(
     columns: Sequence[str],
     about: Mapping[str, Any] | None = None,
     groups: Sequence[str] | None = None,
+    classes: Sequence[str] = (),
 ) -> Judged:
     """Judge labels by those of the same recordings in the reference.
 
@@ -37,6 +38,7 @@ def judge(
         columns: classes whose probabilities the predictions have.
         about: plain values for the summary.
         groups: what each recording of the reference belongs to, see `Judged`.
+        classes: that could have been said; those without a recording are named.
 
     Raises:
         ValueError: there is no recording.
@@ -48,7 +50,7 @@ def judge(
     answers = [NOTHING if clip is None else clip.label for clip in said]
     truths = [reference[file].label for file in files]
     known = sorted(set(truths))
-    labels = [*known, *sorted(set(answers) - set(known) - {NOTHING})]
+    labels = [*known, *sorted({*answers, *classes} - set(known) - {NOTHING})]
     labels += [NOTHING] * (NOTHING in answers)
     truth, answer = (np.array([labels.index(x) for x in names]) for names in (truths, answers))
     code, n = truth * len(labels) + answer, len(labels)
@@ -75,6 +77,7 @@ def judge(
     table = np.bincount(code, minlength=n * n).reshape(n, n).astype(np.float64)
     bins = metrics.reliability(sure[told], right[told]) if told.any() else None
     each = dict(zip(scored, precision(None).tolist(), strict=True))
+    absent = sorted(set(classes) - set(known))
     return Judged(
         kind="clips",
         files=files,
@@ -97,6 +100,7 @@ def judge(
             **(about or {}),
             "without_probability": int((~told).sum()),
             "calibration_error": None if bins is None else metrics.gap(bins),
+            **({"absent": absent} if absent else {}),
         },
         right=right,
         bins=bins,
@@ -108,7 +112,9 @@ def _classes(
     labels: Sequence[str], table: NDArray[np.float64], each: Mapping[str, float]
 ) -> dict[str, dict[str, float]]:
     found = {}
-    parts = (metrics.precisions(table), metrics.recalls(table), metrics.f1_scores(table))
+    there = table.sum(axis=0) + table.sum(axis=1) > 0
+    f1 = np.where(there, metrics.f1_scores(table), np.nan)
+    parts = (metrics.precisions(table), metrics.recalls(table), f1)
     for i, label in enumerate(labels):
         if label == NOTHING:
             continue

@@ -75,6 +75,7 @@ def judge(
         }
         for k, label in enumerate(labels)
     }
+    absent = [label for label in labels if not classes[label]["recordings"]]
     return Judged(
         kind="clips",
         files=files,
@@ -93,7 +94,10 @@ def judge(
             for file, one, answer, row in zip(files, hits, said, chances, strict=True)
         ],
         groups=groups,
-        about={"calibration_error": _gap(hits, chances)},
+        about={
+            "calibration_error": _gap(hits, chances),
+            **({"absent": absent} if absent else {}),
+        },
     )
 
 

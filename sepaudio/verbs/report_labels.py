@@ -25,7 +25,7 @@ def as_markdown(summary: Mapping[str, Any]) -> str:
 
 
 def about(summary: Mapping[str, Any]) -> str:
-    """What was judged, in a line."""
+    """What was judged, in a line, and one more where classes do not occur."""
     text = f"{summary['files']} files"
     if "minutes" in summary:
         text += f", {summary['minutes']:.1f} minutes"
@@ -33,7 +33,13 @@ def about(summary: Mapping[str, Any]) -> str:
     text += "".join(f"; {summary[key]} {what}" for key, what in told if summary.get(key))
     if summary.get("calibration_error") is not None:
         text += f"; calibration error {_percent(summary['calibration_error'])} %"
-    return text + "\n"
+    text += "\n"
+    if absent := summary.get("absent"):
+        text += (
+            f"No recording is of {', '.join(absent)}: no recall there, and a part in no mean but "
+            "in that of macro f1, where it is predicted.\n"
+        )
+    return text
 
 
 def figures_table(figures: Mapping[str, Mapping[str, Any]]) -> str:

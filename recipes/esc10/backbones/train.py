@@ -14,15 +14,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
-import sys
 import time
 from pathlib import Path
 
 import torch
 
 from sepaudio import registry
-from sepaudio.cli import script
+from sepaudio.cli import key_values, script
 from sepaudio.files import atomic_json
 from sepaudio.training import recipe as recipes
 from sepaudio.verbs.profile import profile
@@ -102,7 +100,7 @@ def planned(folder: Path, overrides: list[str], parameters: int, macs: int) -> f
 
 def main() -> None:
     """Train what was asked for."""
-    changes = [word for word in sys.argv[1:] if re.match(r"[\w.]+=", word)]
+    changes, others = key_values()
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -112,7 +110,7 @@ def main() -> None:
     parser.add_argument("--macs", type=int, default=400_000_000, help="largest cost of a clip")
     parser.add_argument("--minutes", type=float, default=1e9, help="start no run after these")
     parser.add_argument("--plan", action="store_true", help="find the widths, and train nothing")
-    options = parser.parse_args([word for word in sys.argv[1:] if word not in changes])
+    options = parser.parse_args(others)
     manifests = f"data.manifests={json.dumps([str(options.manifest.resolve())])}"
     ends = time.monotonic() + 60 * options.minutes
     for name in options.names:
