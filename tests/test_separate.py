@@ -6,8 +6,9 @@ import torch
 
 import sepaudio
 from sepaudio import registry
+from sepaudio.data.presence import silenced, windows
 from sepaudio.frontends import Embedding, fingerprint
-from sepaudio.verbs.presence import presence, silenced, windows
+from sepaudio.verbs.presence import presence
 from sepaudio.verbs.separate import same_order
 
 

@@ -11,8 +11,8 @@ from sepaudio import hub, registry
 from sepaudio.data import manifest
 from sepaudio.data.mixing import load
 from sepaudio.training import recipe as recipes
-from sepaudio.training.fitted import fit_presence
 from sepaudio.training.mixtures import batch_at, extraction, judge_of, missed, mixers
+from sepaudio.training.presence import Presence, fit_presence
 from sepaudio.verbs.train import train
 
 
@@ -94,7 +94,8 @@ def test_presence_is_calibrated_by_mixtures_that_lack_the_speaker(speakers, tmp_
     batch = batch_at(half, 48, 1)(0, 0, 1)
     here = batch["target"] >= 0
     assert 12 < here.sum() < 36
-    fit_presence(model, [half], [half], 48, 16)
+    longer = load(replace(cfg.data.mixing, seconds=1.0), cfg.data.manifests, "valid")
+    fit_presence(model, Presence([half], [half], [longer]), 48, 16)
     embedding = model.speaker(batch["enrollment"], batch["enrollment_lengths"])
     found = model.presence(batch["mixture"], embedding)
     assert abs(found.mean() - here.float().mean()) < 0.05  # as the mean of a fit must be
@@ -102,7 +103,7 @@ def test_presence_is_calibrated_by_mixtures_that_lack_the_speaker(speakers, tmp_
     model.hints = lambda mixture, _: (2.0 * here[:, None].repeat(1, size), mixture)
     one = half.item
     half.item = lambda seed, epoch, index: one(1, 0, index % 48)
-    fit_presence(model, [half], [half, half], 48, 48)
+    fit_presence(model, Presence([half], [half, half], [longer]), 48, 48)
     told = torch.sigmoid(model.evidence(model.hints(batch["mixture"], embedding)[0])[:, 0])
     assert told[here].min() > 0.9
     assert told[~here].max() < 0.1

@@ -19,9 +19,10 @@ from ..data.mixing import load
 from ..losses import LOSSES, absent, contrast, level_error, pit
 from . import recipe as recipes
 from .draws import Batch, Source, batch_at, batches, hearing, lengths_of, placed, tell_pace, workers
-from .fitted import fit_rest, presence_of
+from .fitted import fit_rest
 from .lists import about, listed
 from .loop import Draw, Objective, Validate, run
+from .presence import presence_of
 from .recipe import MixtureRecipeCfg
 from .survey import say_left_out
 
