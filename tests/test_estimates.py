@@ -135,6 +135,48 @@ def test_extract_by_recording_and_by_embedding_file(extractor, folder, voice, ca
     np.testing.assert_array_equal(io.read(out)[0], io.read(again / "a_extracted.wav")[0])
 
 
+@pytest.fixture(scope="module")
+def sure(tmp_path_factory):
+    """Extractors who judge presence, in windows of half a second: he is never and always there."""
+    torch.manual_seed(0)
+    folder, made = tmp_path_factory.mktemp("models"), registry.create("tsenet_fourier_test").eval()
+    with torch.no_grad():
+        made.evidence.weight.zero_()
+        for name, bias in (("never", -9.0), ("always", 9.0)):
+            made.evidence.bias.fill_(bias)
+            hub.save(made, folder / name, card="# test\n")
+    return folder
+
+
+def test_extract_tells_where_the_speaker_is(sure, extractor, folder, voice, capsys):
+    files = (folder / "a.wav", folder / "bad.wav", folder / "b.flac")
+    table = folder / "presence.csv"
+    enrolled = ("--enroll", voice, "--presence", table)
+    for model, text, low, high in (
+        ("never", "not heard, the result is silence; --least 0 keeps", 0, 0.01),
+        ("always", "heard in 1.0 of 1.0 s (presence up to 1.00)", 0.99, 1),
+    ):
+        where = ("-m", sure / model, "-o", folder / model)
+        assert call(*files, *enrolled, *where, verb="extract") == 1
+        assert capsys.readouterr().err.count(text) == 2
+        rows = [line.split(",") for line in table.read_text().splitlines()]
+        assert rows.pop(0) == ["file", "start", "end", "presence"]
+        assert [row[0] for row in rows] == [str(files[i]) for i in (0, 0, 0, 2, 2, 2)]
+        assert [tuple(map(float, row[1:3])) for row in rows[:3]] == [
+            (0, 0.5),
+            (0.25, 0.75),
+            (0.5, 1),
+        ]
+        assert all(low <= float(row[3]) <= high for row in rows)
+        assert bool(io.read(folder / model / "a_extracted.wav")[0].any()) == (model == "always")
+    more = ("-m", sure / "never", "-o", folder / "kept")
+    assert call(*files, "--enroll", voice, "--least", 0, *more, verb="extract") == 1
+    assert "heard" not in capsys.readouterr().err
+    for refused in (("-m", extractor), ("-m", sure / "never", "--least", "0")):
+        assert call(files[0], *enrolled, *refused, "-o", folder / "no.wav", verb="extract") == 2
+        assert "expected an extractor that judges presence" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("more", "match"),
     [

@@ -8,7 +8,7 @@ import sepaudio
 from sepaudio import registry
 from sepaudio.data.presence import silenced, windows
 from sepaudio.frontends import Embedding, fingerprint
-from sepaudio.verbs.presence import presence
+from sepaudio.verbs.presence import each_window
 from sepaudio.verbs.separate import same_order
 
 
@@ -137,7 +137,7 @@ def test_stretches_without_the_speaker_become_silence():
     model = registry.create("tsenet_fourier_test").eval()  # windows of half a second
     told = Embedding(torch.zeros(1, 4), fingerprint(model.speaker))
     x, estimate = noise(4.0), noise(4.0, seed=5)
-    found = presence(model, x, told)
+    found = each_window(model, x, told)
     assert len(found) == len(windows(4000, 500))
     assert np.all((found >= 0) & (found <= 1))
     for number, start in enumerate(windows(4000, 500)):  # each window by itself

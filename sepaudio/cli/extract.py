@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+from ..data import table
+from ..verbs.estimates import Estimated
+from ..verbs.presence import Heard
+
+COLUMNS = ("file", "start", "end", "presence")
 
 
 def run(arguments: list[str]) -> int:
     """Extract one speaker from files; 0 when all went well, 1 when some failed."""
     from jsonargparse import ArgumentParser
 
-    from .. import hub, io
+    from .. import files, hub, io
     from ..verbs import estimates
     from ..verbs import separate as verb
     from ..verbs.given import place
@@ -43,6 +49,13 @@ def run(arguments: list[str]) -> int:
         help="probability of the speaker below which a stretch becomes silence, if not the "
         "model's own; 0 keeps all",
     )
+    parser.add_argument(
+        "--presence",
+        type=str | None,
+        default=None,
+        metavar="FILE.csv",
+        help="also write how likely the speaker is in each window of each recording",
+    )
     common(parser)
     options = parser.parse_args(arguments)
     if bool(options.enroll) == bool(options.embedding):
@@ -50,6 +63,13 @@ def run(arguments: list[str]) -> int:
     if options.least is not None and not 0 <= options.least <= 1:
         parser.error(f"--least {options.least}: expected a probability from 0 to 1")
     net = place(options.model, options.device, "extraction")
+    if options.presence:
+        files.check_target(options.presence)
+        if not net.cfg.presence or options.least == 0:
+            parser.error(
+                f"--presence {options.presence} with -m {options.model} --least {options.least}: "
+                "expected an extractor that judges presence, and --least over 0"
+            )
     inputs = io.find(options.paths)
     folder, template = Path(options.output), options.template
     if len(inputs) == 1 and folder.suffix and not folder.is_dir():
@@ -66,8 +86,8 @@ def run(arguments: list[str]) -> int:
         hub.load_embedding(options.embedding) if options.embedding else _enroll(options.enroll, net)
     )
 
-    def separate(x: Any, rate: int) -> tuple[Any, int]:
-        estimate, out_rate = verb.extract(
+    def separate(x: Any, rate: int) -> tuple[Any, int, Heard | None]:
+        estimate, out_rate, heard = verb.extract_heard(
             x,
             rate,
             embedding,
@@ -76,11 +96,30 @@ def run(arguments: list[str]) -> int:
             whole=options.whole,
             least=options.least,
         )
-        return estimate[None], out_rate
+        return estimate[None], out_rate, heard
 
     how = (options.channel, options.subtype, options.workers, options.clip)
-    found = estimates.write(inputs, targets, separate, *how)
+    found = _judged(estimates.write(inputs, targets, separate, *how), options.presence)
     return tell(found, net, options.verbose)
+
+
+def _judged(found: Iterable[Estimated], path: str | None) -> Iterator[Estimated]:
+    """The same results; what was heard of the speaker goes to standard error, and to a table."""
+    rows = []
+    for one in found:
+        if (heard := one.told) is not None:
+            top = float(heard.presence.max())
+            if heard.kept:
+                text = f"heard in {heard.kept:.1f} of {one.seconds:.1f} s"
+            else:
+                text = "not heard, the result is silence; --least 0 keeps what there is"
+            print(f"{one.file}: {text} (presence up to {top:.2f})", file=sys.stderr)
+            for start, presence in zip(heard.starts, heard.presence, strict=True):
+                values = one.file, f"{start:.3f}", f"{start + heard.seconds:.3f}", f"{presence:.4f}"
+                rows.append(dict(zip(COLUMNS, values, strict=True)))
+        yield one
+    if path and rows:
+        table.write(Path(path), COLUMNS, rows)
 
 
 def _both(inputs: Sequence[Path], enrolled: Sequence[str]) -> list[str]:

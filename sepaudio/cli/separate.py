@@ -48,8 +48,9 @@ def run(arguments: list[str]) -> int:
     found = estimates.write(
         inputs,
         targets,
-        lambda x, rate: verb.separate(
-            x, rate, model=net, device=options.device, whole=options.whole
+        lambda x, rate: (
+            *verb.separate(x, rate, model=net, device=options.device, whole=options.whole),
+            None,
         ),
         options.channel,
         options.subtype,

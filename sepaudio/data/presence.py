@@ -56,6 +56,14 @@ def _carried(told: Any, moves: Any) -> Any:
     return carried
 
 
+def stays(n: int, probabilities: Array, size: int, least: float) -> NDArray[np.bool_]:
+    """Which of n samples a window lies over that is as probable as `least`: [n]."""
+    found = np.zeros(n, dtype=bool)
+    for start, probability in zip(windows(n, size), probabilities, strict=True):
+        found[start : start + size] |= bool(probability >= least)
+    return found
+
+
 def silenced(estimate: Array, probabilities: Array, size: int, rate: int, least: float) -> Array:
     """estimate [T] with silence where no window is as probable as `least`.
 
@@ -66,14 +74,11 @@ def silenced(estimate: Array, probabilities: Array, size: int, rate: int, least:
         rate: [Hz]
         least: probability.
     """
-    n = len(estimate)
-    stays = np.zeros(n, dtype=bool)
-    for start, probability in zip(windows(n, size), probabilities, strict=True):
-        stays[start : start + size] |= bool(probability >= least)
-    if stays.all():
+    kept = stays(len(estimate), probabilities, size, least)
+    if kept.all():
         return estimate
     half = round(FADE / 2 * rate)
     ramp = np.hanning(2 * half + 3)[1:-1]
-    gain = np.convolve(np.pad(stays, half, mode="edge"), ramp / ramp.sum(), mode="valid")
+    gain = np.convolve(np.pad(kept, half, mode="edge"), ramp / ramp.sum(), mode="valid")
     faded: Array = (estimate * gain).astype(np.float32)
     return faded

@@ -6,11 +6,13 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from .. import files, io
 from .given import Array, how_many, spread
 
-Separate = Callable[[Array, int], tuple[Array, int]]  # samples, rate -> estimates [S, T], rate
+# samples, rate -> estimates [S, T], rate, and what is to be told of them
+Separate = Callable[[Array, int], tuple[Array, int, Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +24,7 @@ class Estimated:
         outputs: the files written, in the order of the sources.
         sample_rate: of them [Hz].
         seconds: duration.
+        told: what the separation told of it.
         error: why there are none.
     """
 
@@ -29,6 +32,7 @@ class Estimated:
     outputs: tuple[Path, ...] = ()
     sample_rate: int = 0
     seconds: float = 0.0
+    told: Any = None
     error: str | None = None
 
 
@@ -118,7 +122,7 @@ def write(
         path, row = job
         try:
             x, rate = io.read(path, channel=channel)
-            estimates, out_rate = separate(x, rate)
+            estimates, out_rate, told = separate(x, rate)
             if len(estimates) != len(row):
                 raise ValueError(f"{len(estimates)} estimates for {len(row)} names")
             for target, estimate in zip(row, estimates, strict=True):
@@ -131,6 +135,7 @@ def write(
             outputs=tuple(row),
             sample_rate=out_rate,
             seconds=len(x) / rate,
+            told=told,
         )
 
     jobs = list(zip(inputs, targets, strict=True))

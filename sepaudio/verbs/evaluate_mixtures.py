@@ -109,8 +109,8 @@ def _scored(
         given, judged = _given(net, made), {}
         estimates = run(net, made.mixture, given)
         if given and net.cfg.presence:
-            estimates[0], found = where_present(net, made.mixture, estimates[0], given[0], least)
-            judged = {"presence": float(found.mean())}
+            estimates[0], heard = where_present(net, made.mixture, estimates[0], given[0], least)
+            judged = {"presence": float(heard.presence.mean())} if heard else {}
         which: list[int | None] = [row.target]
         if net.task == "separation":
             which = list(range(len(made.sources)))

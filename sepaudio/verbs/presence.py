@@ -6,23 +6,41 @@ them is told by `sepaudio.data.presence`.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ..data.presence import lasting, silenced, windows
+from ..data.presence import lasting, silenced, stays, windows
 from .given import Array
 
 BATCH = 16  # windows at once
 
 
+@dataclass(frozen=True)
+class Heard:
+    """How likely the enrolled speaker is in each window of a recording.
+
+    Attributes:
+        starts: [W] of the windows [s]; they overlap by half or more.
+        seconds: length of a window [s].
+        presence: [W] from 0 to 1, calibrated.
+        kept: how much of the recording does not become silence [s].
+    """
+
+    starts: tuple[float, ...]
+    seconds: float
+    presence: Array
+    kept: float
+
+
 def where_present(
     net: Any, mixture: Array, estimate: Array, embedding: Any, least: float | None = None
-) -> tuple[Array, Array]:
-    """The estimate with silence where the speaker is not, and the probability of each window.
+) -> tuple[Array, Heard | None]:
+    """The estimate with silence where the speaker is not, and what was heard of him.
 
     Args:
-        net: an extractor; one that judges no presence gives the estimate back, and no window.
+        net: an extractor; one that judges no presence gives the estimate back, and None.
         mixture: [T] at the model's rate.
         estimate: [T]
         embedding: of the speaker.
@@ -30,14 +48,17 @@ def where_present(
             model's own.
     """
     if not net.cfg.presence:
-        return estimate, np.zeros(0, np.float32)
+        return estimate, None
     least = net.cfg.least_presence if least is None else least
-    size = min(round(net.cfg.presence * net.sample_rate), len(mixture))
-    found = lasting(presence(net, mixture, embedding), len(mixture), size, int(net.sample_rate))
-    return silenced(estimate, found, size, int(net.sample_rate), least), found
+    n, rate = len(mixture), int(net.sample_rate)
+    size = min(round(net.cfg.presence * rate), n)
+    found = lasting(each_window(net, mixture, embedding), n, size, rate)
+    kept = float(stays(n, found, size, least).sum()) / rate
+    starts = tuple(start / rate for start in windows(n, size))
+    return silenced(estimate, found, size, rate, least), Heard(starts, size / rate, found, kept)
 
 
-def presence(net: Any, mixture: Array, embedding: Any) -> Array:
+def each_window(net: Any, mixture: Array, embedding: Any) -> Array:
     """How likely the speaker is in each of `windows`: mixture [T] -> [W].
 
     Every window is heard by itself, as those that it was calibrated on.

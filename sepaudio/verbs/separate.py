@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .given import Array, at_rate, place
-from .presence import where_present
+from .presence import Heard, where_present
 
 if TYPE_CHECKING:
     from torch import nn
@@ -88,6 +88,25 @@ def extract(
     Raises:
         ValueError: as `separate`; another front-end made the embedding.
     """
+    return extract_heard(
+        x, sample_rate, embedding, model=model, device=device, whole=whole, least=least
+    )[:2]
+
+
+def extract_heard(
+    x: Any,
+    sample_rate: int,
+    embedding: Embedding | NDArray[Any],
+    *,
+    model: str | Path | nn.Module = EXTRACTOR,
+    device: str = "auto",
+    whole: float = WHOLE,
+    least: float | None = None,
+) -> tuple[Array, int, Heard | None]:
+    """As `extract`, and where the speaker is heard.
+
+    That is None of a model that does not judge it, and with `least` 0, which spares its time.
+    """
     import torch
 
     from ..frontends import Embedding
@@ -102,10 +121,10 @@ def extract(
         vector = torch.as_tensor(np.atleast_2d(np.asarray(embedding, np.float32)))
         given = Embedding(vector.to(like))
     mixture = at_rate(x, sample_rate, net.sample_rate)
-    estimate = run(net, mixture, (given,), whole)[0]
+    estimate, heard = run(net, mixture, (given,), whole)[0], None
     if least != 0:
-        estimate, _ = where_present(net, mixture, estimate, given, least)
-    return estimate, int(net.sample_rate)
+        estimate, heard = where_present(net, mixture, estimate, given, least)
+    return estimate, int(net.sample_rate), heard
 
 
 def run(net: Any, mixture: Array, given: Sequence[Any], whole: float = WHOLE) -> Array:
