@@ -44,7 +44,7 @@ def publish(runs: judging.Runs, text: str, folder: Path, root: Path) -> None:
         said = torch.from_numpy(np.concatenate([one.last for one in others])).log()
         labels = [run.model.labels.index(row.kind) for one in others for row in one.rows]
         temperature = clips.calibrated(said, np.array(labels))
-        clips.cool(run.model.head, temperature)
+        clips.cool(run.model, temperature)
     about = {key: config[key] for key in KEPT if key in config}
     out = folder.parent / "shipped"
     hub.save(run.model, out, card="", **about, temperature=temperature)

@@ -27,6 +27,7 @@ from .hints import with_hints, worst
 from .loop import Draw, best, run
 from .recipe import ClipRecipeCfg, OptimCfg
 from .survey import say, say_left_out
+from .texture import find
 
 BATCH = 32  # windows judged at once
 
@@ -293,6 +294,13 @@ def fit(
         each = metrics.ranked(clips.hits[numbers], said.numpy())(None)
         return float(np.nanmean(each))
 
+    frozen = tuple(recipe.freeze)
+    if getattr(model, "texture", None) is not None:
+        if "texture" not in frozen:
+            found = find(model, clips, fill, recipe.seed)
+            if not quiet:
+                say(f"texture: {100 * found.valid_accuracy:.1f} % of the clips kept aside, by itself")
+        frozen = tuple(dict.fromkeys((*frozen, "texture")))
     model.to(memory_format=torch.channels_last)  # twice as fast on a CPU, for depthwise layers
     draw, objective, helper = with_hints(lesson(clips, model, recipe), model, recipe.hint, hear)
     averaged = run(
@@ -304,7 +312,7 @@ def fit(
         folder=folder,
         resolved=recipes.to_yaml(recipe),
         validate=(lambda net: 1 - right(net)) if on else None,
-        frozen=recipe.freeze,
+        frozen=frozen,
         keep_last=True,
         helper=helper,
         quiet=quiet,
@@ -321,7 +329,7 @@ def fit(
     if on == "valid" and "head" not in recipe.freeze and not averaged.several:
         said = logits_of(averaged, clips, numbers, fill)
         temperature = calibrated(said, clips.labels[numbers])
-        cool(averaged.head, temperature)
+        cool(averaged, temperature)
     return averaged, Judged(on, last, top, step, temperature)
 
 
@@ -337,7 +345,9 @@ def calibrated(logits: Tensor, labels: NDArray[np.int64]) -> float:
 
 
 @torch.no_grad()
-def cool(head: nn.Linear, temperature: float) -> None:
-    """Fold a temperature into the last layer."""
-    head.weight.div_(temperature)
-    head.bias.div_(temperature)
+def cool(model: Any, temperature: float) -> None:
+    """Fold a temperature into the last layer, and into that of a texture."""
+    texture = getattr(model, "texture", None)
+    for head in (model.head, *(() if texture is None else (texture.head,))):
+        head.weight.div_(temperature)
+        head.bias.div_(temperature)
