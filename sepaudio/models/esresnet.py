@@ -16,8 +16,7 @@ from torch.nn import functional as F
 from ..backbones import InvertedCfg, Together, backbone, he_init
 from ..frontends import Bands, BandsCfg, bands_cfg, mel_cfg
 from ..layers import PoolAttention2d
-from ..registry import register
-from .classical import Classical, ClassicalCfg
+from ..registry import create, register
 
 # of ESC-50 (Piczak 2015), in the order of its target numbers
 ESC50 = (
@@ -108,11 +107,11 @@ class ESResNetCfg:
             raise ValueError(f"last_kernel={self.last_kernel}: expected two odd numbers")
 
 
-def texture_of(cfg: ESResNetCfg) -> Classical:
-    """What listens beside the networks, untrained: Fisher vectors of cepstra up to half the rate."""
+def texture_of(cfg: ESResNetCfg) -> nn.Module:
+    """What listens beside the networks, untrained: Fisher vectors of cepstra, a linear decision."""
     features = mel_cfg("psf", cfg.features.sample_rate, n_mels=40)
-    heard = ClassicalCfg(labels=cfg.labels, features=features, components=cfg.texture)
-    return Classical(heard).requires_grad_(False)
+    made = create("fisher_svm", labels=cfg.labels, features=features, components=cfg.texture)
+    return made.requires_grad_(False)
 
 
 _TINY = BandsCfg(sample_rate=1000, n_fft=32, hop=20, window_length=26)
@@ -221,7 +220,7 @@ class ESResNet(nn.Module):
         return y
 
     def opinions(self, picture: Tensor) -> Tensor:
-        """What the front-end gives -> logits of every member [M, B, K]; `clip_logits`: their mean."""
+        """What the front-end gives -> logits of every member [M, B, K]; theirs is the mean."""
         if self.cfg.members == 1:
             return self.clip_logits(picture)[None]
         pooled = self._pooled(picture if picture.ndim == 5 else picture[:, None])

@@ -17,12 +17,15 @@ from ..data import folds
 from ..data.clips import windows
 from ..data.manifest import Recording
 from .classical import ClassicalRecipe, Example, Fitted, fit_classical
+from .survey import say
 
 ASIDE = 5  # a part of so many is kept aside where folds do not say which
 
 
 @torch.no_grad()
-def find(model: Any, clips: Any, fill: str = "silence", seed: int = 0) -> Fitted:
+def find(
+    model: Any, clips: Any, fill: str = "silence", seed: int = 0, *, quiet: bool = False
+) -> Fitted:
     """Find the `texture` of a model, in place, from the clips that are trained on, as they are.
 
     Args:
@@ -30,6 +33,7 @@ def find(model: Any, clips: Any, fill: str = "silence", seed: int = 0) -> Fitted
         clips: `training.clips.Clips`.
         fill: beside clips that are shorter than a window.
         seed: of every draw.
+        quiet: say nothing.
 
     Raises:
         ValueError: a class has fewer than two clips.
@@ -49,6 +53,9 @@ def find(model: Any, clips: Any, fill: str = "silence", seed: int = 0) -> Fitted
     with torch.random.fork_rng(devices=[]):  # what is drawn later does not hang on this
         fitted = fit_classical(part.cfg, given, replace(ClassicalRecipe(), seed=seed))
     part.load_state_dict(fitted.model.state_dict())
+    if not quiet:
+        right = 100 * fitted.valid_accuracy
+        say(f"texture: names {right:.1f} % of the clips that were kept aside at first, by itself")
     return fitted
 
 
