@@ -238,8 +238,8 @@ class ESResNet(nn.Module):
 
         The mean of a class's map and the head's bias of that class are its logit, of the clip as it
         begins where `turns` ask for more. The last mask is one number per feature and clip, so
-        that it scales the maps as it scales their mean. A `texture` has no place in the picture:
-        what it says lies evenly on all of the map.
+        that it scales the maps as it scales their mean. What a `texture` adds to the logit has no
+        place in the picture, and none in the maps.
 
         Source: Zhou et al. 2015 (1512.04150), eq. 2.
         """
@@ -250,10 +250,7 @@ class ESResNet(nn.Module):
         parts = [y * self._masked(y, ones, member) for member, y in enumerate(parts)]
         x = torch.cat(parts, dim=1) / self.cfg.members
         maps = torch.einsum("bdfl,kd->bkfl", x, self.head.weight)
-        maps = maps.reshape(*picture.shape[:2], *maps.shape[1:]).sum(dim=1)
-        if self.texture is None:
-            return maps
-        return maps + self._heard(waveform)[..., None, None]
+        return maps.reshape(*picture.shape[:2], *maps.shape[1:]).sum(dim=1)
 
     def pooled(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
         """waveform [B, T] or [B, C, T], lengths [B] in samples -> features [B, D], summed over C.
