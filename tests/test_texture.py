@@ -145,6 +145,17 @@ def test_weights_that_a_run_starts_from_keep_it_for_their_own_classes(read, fold
     assert hub.read_config(without)["init"]["new"] == []
 
 
+def test_too_few_clips_leave_it_silent(read, capsys):
+    model, clips = loaded(read())
+    labels, train_on = clips.labels, clips.parts["train"]
+    few = [next(i for i in train_on if labels[i] == k) for k in (0, 1)]
+    clips.parts["train"] = few
+    assert find(model, clips, quiet=True) is None
+    assert "says nothing" in capsys.readouterr().err
+    x = laws.noise(2, 1500, dtype=torch.float32)
+    assert not model.texture.eval()(x).any()
+
+
 def rows(*given):
     return [
         Recording(
