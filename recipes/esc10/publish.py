@@ -44,7 +44,7 @@ def publish(runs: judging.Runs, text: str, folder: Path, root: Path) -> None:
         said = torch.from_numpy(np.concatenate([one.last for one in others])).log()
         labels = [run.model.labels.index(row.kind) for one in others for row in one.rows]
         temperature = clips.calibrated(said, np.array(labels))
-        clips.cool(run.model.head, temperature)
+        clips.cool(run.model, temperature)
     about = {key: config[key] for key in KEPT if key in config}
     out = folder.parent / "shipped"
     hub.save(run.model, out, card="", **about, temperature=temperature)
@@ -59,12 +59,18 @@ def card(run: judging.Run, config: dict[str, Any], temperature: float, text: str
     counts = {name: sum(row.license == name for row in rows) for name in sorted(licences)}
     named = sorted({row.source.split("@")[1].split(":")[0] for row in rows if "BY" in row.license})
     versions = ", ".join(f"{k} {v}" for k, v in config["versions"].items())
-    optim = run.recipe.optim
+    optim, model = run.recipe.optim, run.model
+    heard = (
+        f" Its {model.cfg.members} networks see a mel picture; a Fisher vector of "
+        f"{model.cfg.texture} Gaussians stands beside them. Class maps show what the networks see."
+        if model.cfg.texture
+        else ""
+    )
     return (
         f"# {NAME}\n\n"
         f"Names ten sounds: {', '.join(run.model.labels)}. Architecture `{config['architecture']}` "
         f"with the values of `recipes/esc10/{SHIPPED}.yaml`, {run.model.sample_rate} Hz, decides "
-        f"{run.model.seconds:g} s at once.\n\n"
+        f"{run.model.seconds:g} s at once.{heard}\n\n"
         f"Licence of the weights: **{config['license']}**. The code is Apache-2.0.\n\n"
         "## Training\n\n"
         f"`python recipes/esc10/train.py esc10.csv`, seed {config['seed']}, {optim.steps} steps of "

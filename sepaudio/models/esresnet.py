@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..backbones import InvertedCfg, Together, backbone, he_init
-from ..frontends import Bands, BandsCfg, bands_cfg
+from ..frontends import Bands, BandsCfg, bands_cfg, mel_cfg
 from ..layers import PoolAttention2d
-from ..registry import register
+from ..registry import create, register
 
 # of ESC-50 (Piczak 2015), in the order of its target numbers
 ESC50 = (
@@ -64,6 +64,10 @@ class ESResNetCfg:
             round to the front; the features are averaged. Training turns nothing.
         members: networks that look at the same picture, each with a backbone and masks of its own.
             The logits are the means of theirs; in training each has to be right by itself.
+        texture: Gaussians of a Fisher vector of cepstra, from which a support vector machine names
+            the class as well; as the evidence of witnesses that do not know of one another, its
+            logits are added to the networks'. It is found by `training.texture`, not by gradient.
+            0 for none.
     """
 
     labels: tuple[str, ...] = ESC50
@@ -81,6 +85,7 @@ class ESResNetCfg:
     several: bool = False
     turns: int = 1
     members: int = 1
+    texture: int = 0
 
     def __post_init__(self) -> None:
         if len(self.labels) < 2:
@@ -93,8 +98,20 @@ class ESResNetCfg:
             raise ValueError(
                 f"turns={self.turns}, members={self.members}: expected 1 or more of both"
             )
+        if self.texture < 0 or (self.texture and (self.channels > 1 or self.several)):
+            raise ValueError(
+                f"texture={self.texture}, channels={self.channels}, several={self.several}: "
+                "expected 0 or more Gaussians, and none of several channels or of several classes"
+            )
         if len(self.last_kernel) != 2 or any(n < 1 or n % 2 == 0 for n in self.last_kernel):
             raise ValueError(f"last_kernel={self.last_kernel}: expected two odd numbers")
+
+
+def texture_of(cfg: ESResNetCfg) -> nn.Module:
+    """What listens beside the networks, untrained: Fisher vectors of cepstra, a linear decision."""
+    features = mel_cfg("psf", cfg.features.sample_rate, n_mels=40)
+    made = create("fisher_svm", labels=cfg.labels, features=features, components=cfg.texture)
+    return made.requires_grad_(False)
 
 
 _TINY = BandsCfg(sample_rate=1000, n_fft=32, hop=20, window_length=26)
@@ -172,6 +189,7 @@ class ESResNet(nn.Module):
             he_init(self.attention)
         self.dropout = nn.Dropout(cfg.dropout)
         self.head = nn.Linear(net.out_channels * cfg.members, len(cfg.labels))
+        self.texture = texture_of(cfg) if cfg.texture else None
         self.channels = cfg.channels if cfg.channels > 1 else None
         self.sample_rate = cfg.features.sample_rate  # [Hz]
         self.hop = self.frontend.hop  # [samples]
@@ -186,20 +204,23 @@ class ESResNet(nn.Module):
             lengths: of each clip; what lies beyond is not looked at.
         """
         y: Tensor = self.head(self.dropout(self.pooled(waveform, lengths)))
-        return y
+        return y if self.texture is None else y + self._heard(waveform, lengths)
 
     def clip(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
         """waveform [B, T] or [B, C, T], lengths [B] in samples -> logits [B, K]."""
         return self(waveform, lengths)  # type: ignore[no-any-return]
 
     def clip_logits(self, picture: Tensor) -> Tensor:
-        """What the front-end gives, [B, 3, F, L] or [B, C, 3, F, L] -> logits [B, K]."""
+        """What the front-end gives, [B, 3, F, L] or [B, C, 3, F, L] -> the networks' logits [B, K].
+
+        They are the model's where there is no `texture`, which hears the waveform.
+        """
         pooled = self._pooled(picture if picture.ndim == 5 else picture[:, None])
         y: Tensor = self.head(self.dropout(pooled))
         return y
 
     def opinions(self, picture: Tensor) -> Tensor:
-        """What the front-end gives -> logits of every member [M, B, K], the model's their mean."""
+        """What the front-end gives -> logits of every member [M, B, K]; theirs is the mean."""
         if self.cfg.members == 1:
             return self.clip_logits(picture)[None]
         pooled = self._pooled(picture if picture.ndim == 5 else picture[:, None])
@@ -217,7 +238,8 @@ class ESResNet(nn.Module):
 
         The mean of a class's map and the head's bias of that class are its logit, of the clip as it
         begins where `turns` ask for more. The last mask is one number per feature and clip, so
-        that it scales the maps as it scales their mean.
+        that it scales the maps as it scales their mean. What a `texture` adds to the logit has no
+        place in the picture, and none in the maps.
 
         Source: Zhou et al. 2015 (1512.04150), eq. 2.
         """
@@ -247,6 +269,11 @@ class ESResNet(nn.Module):
             y = y.masked_scatter(
                 rows[:, None], self._pooled(self.frontend(self._filled(x[rows, :, :length])))
             )
+        return y
+
+    def _heard(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """waveform [B, T] or [B, 1, T], lengths [B] in samples -> the texture's logits [B, K]."""
+        y: Tensor = self.texture(self._channels(waveform)[:, 0], lengths)  # type: ignore[misc]
         return y
 
     def _channels(self, waveform: Tensor) -> Tensor:

@@ -26,7 +26,9 @@ from .distill import DistillCfg, blended, said_by, teacher_of
 from .hints import with_hints, worst
 from .loop import Draw, best, run
 from .recipe import ClipRecipeCfg, OptimCfg
+from .start import TEXTURE, Start
 from .survey import say, say_left_out
+from .texture import find
 
 BATCH = 32  # windows judged at once
 
@@ -263,7 +265,13 @@ def accuracy(logits: Tensor, labels: NDArray[np.int64]) -> float:
 
 
 def fit(
-    model: Any, clips: Clips, recipe: ClipRecipeCfg, folder: Path, *, quiet: bool = False
+    model: Any,
+    clips: Clips,
+    recipe: ClipRecipeCfg,
+    folder: Path,
+    *,
+    start: Start | None = None,
+    quiet: bool = False,
 ) -> tuple[nn.Module, Judged]:
     """Train `model`; returns the average of its weights at the last step, and what it is worth.
 
@@ -276,6 +284,7 @@ def fit(
         clips: what `load` gives.
         recipe: the run's.
         folder: of the run; a run that was killed here goes on.
+        start: trained weights that the model has; a `texture` among them stays as it is.
         quiet: no progress bar.
     """
     data = recipe.data
@@ -293,6 +302,11 @@ def fit(
         each = metrics.ranked(clips.hits[numbers], said.numpy())(None)
         return float(np.nanmean(each))
 
+    held = [*recipe.freeze]
+    if getattr(model, TEXTURE, None) is not None:
+        held.append(TEXTURE)
+        if start is None or TEXTURE in start.new:
+            find(model, clips, fill, recipe.seed, quiet=quiet)
     model.to(memory_format=torch.channels_last)  # twice as fast on a CPU, for depthwise layers
     draw, objective, helper = with_hints(lesson(clips, model, recipe), model, recipe.hint, hear)
     averaged = run(
@@ -304,7 +318,7 @@ def fit(
         folder=folder,
         resolved=recipes.to_yaml(recipe),
         validate=(lambda net: 1 - right(net)) if on else None,
-        frozen=recipe.freeze,
+        frozen=tuple(dict.fromkeys(held)),
         keep_last=True,
         helper=helper,
         names={"valid": "valid error"},
@@ -322,7 +336,7 @@ def fit(
     if on == "valid" and "head" not in recipe.freeze and not averaged.several:
         said = logits_of(averaged, clips, numbers, fill)
         temperature = calibrated(said, clips.labels[numbers])
-        cool(averaged.head, temperature)
+        cool(averaged, temperature)
     return averaged, Judged(on, last, top, step, temperature)
 
 
@@ -338,7 +352,9 @@ def calibrated(logits: Tensor, labels: NDArray[np.int64]) -> float:
 
 
 @torch.no_grad()
-def cool(head: nn.Linear, temperature: float) -> None:
-    """Fold a temperature into the last layer."""
-    head.weight.div_(temperature)
-    head.bias.div_(temperature)
+def cool(model: Any, temperature: float) -> None:
+    """Fold a temperature into the last layer, and into that of a texture."""
+    texture = getattr(model, TEXTURE, None)
+    for head in (model.head, *(() if texture is None else (texture.head,))):
+        head.weight.div_(temperature)
+        head.bias.div_(temperature)

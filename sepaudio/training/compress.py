@@ -23,9 +23,9 @@ EXACT = 1e-5  # singular values below this share of the largest are rounding
 
 
 def weights(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
-    """The filters and matrices of a model that are worth it, by name."""
+    """The filters and matrices of a model that learn and are worth it, by name."""
     for name, weight in model.named_parameters():
-        if weight.ndim > 1 and weight.numel() >= SMALLEST:
+        if weight.requires_grad and weight.ndim > 1 and weight.numel() >= SMALLEST:
             yield name, weight
 
 

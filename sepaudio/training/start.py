@@ -13,6 +13,7 @@ from .. import hub, registry
 from .recipe import AnyRecipe, model_cfg
 
 HEAD = "head"  # what classifiers call the layers that know their labels
+TEXTURE = "texture"  # a part that knows them too, and may be there or not
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,8 @@ def model_of(recipe: AnyRecipe) -> tuple[nn.Module, Start | None]:
     start = _start(recipe, model, theirs)
     here = {key: x for key, x in model.state_dict().items() if _part(key) not in start.new}
     given = {key: x for key, x in theirs.state_dict().items() if _part(key) not in start.new}
+    if getattr(model, TEXTURE, None) is None:
+        given = {key: x for key, x in given.items() if _part(key) != TEXTURE}
     if fault := _misfit(here, given):
         keys = [key for key, _, _ in start.changed if key != "labels"]
         remedy = f"leave {', '.join(keys)} out of the recipe's `model`" if keys else "convert again"
@@ -126,8 +129,11 @@ def _start(recipe: AnyRecipe, model: nn.Module, theirs: nn.Module) -> Start:
     pairs = [(key, getattr(old, key), getattr(cfg, key)) for key in keys]
     changed = tuple(pair for pair in pairs if pair[1] != pair[2])
     new = dict.fromkeys(about.get("untrained", ()))
-    if any(key == "labels" for key, _, _ in changed):
+    different = {key for key, _, _ in changed}
+    if "labels" in different:
         new[HEAD] = None
+    if different & {"labels", TEXTURE} and getattr(model, TEXTURE, None) is not None:
+        new[TEXTURE] = None
     shipped = recipe.init in hub.weights() and not Path(recipe.init).is_dir()
     name = recipe.init if shipped else "/".join(Path(recipe.init).resolve().parts[-2:])
     return Start(name, about, tuple(new), changed)

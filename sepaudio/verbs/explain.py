@@ -91,7 +91,7 @@ def look(
 def maps(net: Any, samples: Array) -> tuple[Floats, Floats]:
     """Class maps [K, F', L'] of samples [T], and the head's biases [K].
 
-    The mean of a class's map and its bias are its logit.
+    The mean of a class's map and its bias are its logit, as far as the picture decides it.
     """
     import torch
 

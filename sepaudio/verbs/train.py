@@ -91,7 +91,7 @@ def train(
         }
     elif isinstance(cfg, recipes.ClipRecipeCfg):
         taken = clips.load(cfg, model)
-        trained, judged = clips.fit(model, taken, cfg, folder, quiet=quiet)
+        trained, judged = clips.fit(model, taken, cfg, folder, start=start, quiet=quiet)
         names = taken.names
         measured = {
             "data_fingerprint": taken.fingerprint,
