@@ -19,6 +19,7 @@ OPTIONS = {
     "speech-reach": "how much sooner speech begins and later it ends in the answers [s]",
     "min-duration": "shortest stretch of a class [s]",
     "min-silence": "shortest silence [s]",
+    "noise-bias": "by how much noise is favoured over other classes [nats]",
 }
 
 
