@@ -109,6 +109,11 @@ def best(files: list[File], cfgs: list[SegmentCfg]) -> tuple[SegmentCfg, list[Sc
     return cfgs[int(np.argmax([s.accuracy for s in scores]))], scores
 
 
+def shipped(files: list[File]) -> SegmentCfg:
+    """What `segment` does with the weights that heard them."""
+    return replace(SegmentCfg(), noise_bias=files[0][0].noise_bias)
+
+
 def choose(files: list[File]) -> tuple[dict[str, SegmentCfg], dict[str, dict[str, Score]]]:
     """The best of every kind on a validation set, and what each was chosen from."""
     tried: dict[str, dict[str, Score]] = {}
@@ -137,7 +142,7 @@ def choose(files: list[File]) -> tuple[dict[str, SegmentCfg], dict[str, dict[str
         "viterbi": viterbi,
         "viterbi, reach": drawn,
         "viterbi, reach, noise favoured": biased,
-        "`segment` as it ships": SegmentCfg(),
+        "`segment` as it ships": shipped(files),
     }
     return ways, tried
 
