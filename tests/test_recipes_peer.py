@@ -10,7 +10,7 @@ import pytest
 from test_recipes_listed import ROOT, call
 
 from sepaudio import io
-from sepaudio.data import timeline
+from sepaudio.data import manifest, timeline
 from sepaudio.data.timeline import Segment, Timeline
 
 RECIPE = ROOT / "recipes" / "segmentation"
@@ -149,3 +149,32 @@ def test_speech_of_a_mixture_is_where_a_source_speaks(peer, monkeypatch, tmp_pat
     assert [s.label for s in one.segments] == ["speech", "noise"]
     assert one.segments[0].end == pytest.approx(1, abs=0.06) and one.seconds == pytest.approx(2)
     assert io.info("set/one.flac").duration == 2
+
+
+def test_noise_favoured_in_clips(monkeypatch, tmp_path):
+    names = ("evaluate", "leave_out", "bias")
+    monkeypatch.syspath_prepend(str(ROOT / "recipes" / "speech_music_noise"))
+    for name in names:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    import bias
+
+    random, found = np.random.default_rng(0), []
+    for kind in bias.LABELS:
+        for i in range(3):
+            row = manifest.Recording(
+                path=tmp_path / f"{kind}{i}.flac",
+                kind=kind,
+                license="CC0-1.0",
+                source=f"x@1:{kind}{i}",
+                split="test",
+            )
+            chances = random.dirichlet([1, 1, 1], 8).astype(np.float32)
+            found.append(bias.Track(row, chances, 2.0))
+    recalls = [
+        bias.summarise(bias.shifted(found, b), bias.LABELS, 2.0).recall["noise"] for b in (0, 1, 9)
+    ]
+    assert recalls[0] <= recalls[1] <= recalls[2] == 1
+    lines = bias.as_markdown({"these": found}).splitlines()
+    assert len(lines) == 2 + 1 + len(bias.BIASES) and lines[2].endswith("|  |  |")
+    for name in names:
+        monkeypatch.delitem(sys.modules, name, raising=False)
