@@ -19,6 +19,7 @@ from sepaudio import io, registry
 from sepaudio.context import WHOLE
 from sepaudio.data import timeline
 from sepaudio.data.timeline import Segment
+from sepaudio.training import recipe
 from sepaudio.verbs import picture, smooth
 from sepaudio.verbs import segment as verb
 from sepaudio.verbs.segment import Heard, SegmentCfg, decide, hear, segment, segment_files
@@ -401,3 +402,13 @@ def test_a_bias_of_noise_moves_it_alone():
     assert shares == sorted(shares) and shares[0] < shares[-1]
     with pytest.raises(ValueError, match="noise_bias=nan"):
         SegmentCfg(noise_bias=float("nan"))
+
+
+def test_what_ships_favours_noise_as_its_recipe_says():
+    path = Path(__file__).parent.parent / "recipes" / "speech_music_noise" / "swishnet_fine.yaml"
+    asked = recipe.read(path).model["noise_bias"]
+    net = verb.resolve("speech_music_noise", "cpu")
+    heard = hear(net, [np.zeros(1600, np.float32)])
+    assert heard.noise_bias == net.cfg.noise_bias == asked > 0
+    other = verb.resolve("speech_music_noise_slim", "cpu")
+    assert hear(other, [np.zeros(1600, np.float32)]).noise_bias == 0
