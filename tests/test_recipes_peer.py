@@ -15,17 +15,18 @@ from sepaudio.data.timeline import Segment, Timeline
 
 RECIPE = ROOT / "recipes" / "segmentation"
 RATE = 16000
+NAMES = ("evaluate", "peer", "peer_figures", "mixture_set", "overlap", "make_set")
 
 
 @pytest.fixture
 def peer(monkeypatch):
     monkeypatch.syspath_prepend(str(RECIPE))
-    for name in ("evaluate", "peer", "mixture_set", "overlap", "make_set"):
+    for name in NAMES:
         monkeypatch.delitem(sys.modules, name, raising=False)
-    import peer
+    import peer_figures
 
-    yield peer
-    for name in ("evaluate", "peer", "mixture_set", "overlap", "make_set"):
+    yield peer_figures
+    for name in NAMES:
         monkeypatch.delitem(sys.modules, name, raising=False)
 
 
