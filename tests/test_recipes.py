@@ -112,15 +112,23 @@ def test_from_recordings_to_a_table_of_segmentations(folder, tmp_path):
     for split in ("valid", "test"):
         sizes = ["--split", split, "--out", f"set/{split}", "--files", 1, "--seed", 1]
         script(folder, "../segmentation/make_set.py", "manifest.csv", *sizes)
+    sizes = ["--unseen", "speech_music_noise", "--out", "set/unseen", "--files", 1]
+    script(folder, "../segmentation/make_set.py", "manifest.csv", *sizes)
+    made = json.loads((folder / "set/unseen/set.json").read_text())
+    assert made["unseen"] == "speech_music_noise"  # of every split: nobody trained on these
     (one,) = timeline.read(folder / "set/test/labels.csv")
     assert one.seconds == pytest.approx(io.info(folder / "set/test/000.flac").duration, abs=1e-4)
     assert {s.label for s in one.segments} <= {"speech", "music", "noise", "silence"}
     shutil.copy(recipe / "README.md", tmp_path / "README.md")
-    sets = ["--valid", "set/valid", "--test", "set/test", "--into", tmp_path]
+    sets = ["--valid", "set/valid", "--test", "set/test", "--unseen", "set/unseen"]
+    sets += ["--into", tmp_path]
     script(folder, "../segmentation/evaluate.py", *sets)
     found = json.loads((tmp_path / "results.json").read_text())
     assert set(found) == {"speech_music_noise", "speech_music_noise_slim"}
-    assert (tmp_path / "README.md").read_text().count("`segment` as it ships") == 2
+    text = (tmp_path / "README.md").read_text()
+    assert text.count("`segment` as it ships") == 2
+    assert text.count("Collections never trained on: 1 files") == 2
+    assert set(found["speech_music_noise"]["unseen"]) == {"0", "0.25", "0.5", "0.75", "1"}
 
 
 @pytest.mark.skipif(find_spec("librosa") is None, reason="needs librosa")

@@ -1,8 +1,8 @@
 """Choose how `segment` smooths on a validation set, measure it on a test set, fill README.md.
 
-    python recipes/segmentation/evaluate.py --valid FOLDER --test FOLDER
+    python recipes/segmentation/evaluate.py --valid FOLDER --test FOLDER [--unseen FOLDER]
 
-Both folders come from make_set.py. Frames of 10 ms; those that are silent in the set are left out,
+The folders come from make_set.py. Frames of 10 ms; those that are silent in the set are left out,
 as in the paper. A frame that is taken for silence but is not counts as wrong.
 """
 
@@ -28,13 +28,17 @@ from sepaudio.verbs.segment import Heard, SegmentCfg
 HERE = Path(__file__).parent
 JUDGED = TimelineCfg(collar=0.5)
 NAMES = ("speech_music_noise", "speech_music_noise_slim")
-PLAIN = SegmentCfg(speech_reach=0.0, min_duration=0.0, min_silence=1e6)  # no silence either
+PLAIN = SegmentCfg(  # no silence either
+    speech_reach=0.0, min_duration=0.0, min_silence=1e6, noise_bias=0.0
+)
 OFFSETS = (0.0, 0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 1.0)
 REACHES = (0.0, 0.2, 0.3, 0.4, 0.5, 0.6)
 SWITCHES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)
 MEDIANS = (0.5, 1.0, 2.0, 3.0)
 MARGINS = (0.1, 0.2, 0.4)
+BIASES = (0.0, 0.25, 0.5, 0.75, 1.0)
 DURATIONS = (0.0, 0.25, 0.5, 1.0, 2.0)
+BIAS = "noise favoured by [nats], viterbi and reach"
 File = tuple[Heard, timeline.Timeline]  # what was heard, and what is there
 
 
@@ -105,6 +109,11 @@ def best(files: list[File], cfgs: list[SegmentCfg]) -> tuple[SegmentCfg, list[Sc
     return cfgs[int(np.argmax([s.accuracy for s in scores]))], scores
 
 
+def shipped(files: list[File]) -> SegmentCfg:
+    """What `segment` does with the weights that heard them."""
+    return replace(SegmentCfg(), noise_bias=files[0][0].noise_bias)
+
+
 def choose(files: list[File]) -> tuple[dict[str, SegmentCfg], dict[str, dict[str, Score]]]:
     """The best of every kind on a validation set, and what each was chosen from."""
     tried: dict[str, dict[str, Score]] = {}
@@ -118,6 +127,7 @@ def choose(files: list[File]) -> tuple[dict[str, SegmentCfg], dict[str, dict[str
     moved = pick("offset [s], viterbi", PLAIN, "offset", OFFSETS)
     viterbi = pick("price of a change [nat s], viterbi", moved, "switch", SWITCHES)
     drawn = pick("reach of speech [s], viterbi", viterbi, "speech_reach", REACHES)
+    biased = pick(BIAS, drawn, "noise_bias", BIASES)
     whole = replace(drawn, min_silence=SegmentCfg().min_silence)
     pick("shortest stretch [s], viterbi and silence", whole, "min_duration", DURATIONS)
     still = replace(moved, smoothing="none")
@@ -131,7 +141,8 @@ def choose(files: list[File]) -> tuple[dict[str, SegmentCfg], dict[str, dict[str
         "median filter, hysteresis, reach": replace(margin, speech_reach=drawn.speech_reach),
         "viterbi": viterbi,
         "viterbi, reach": drawn,
-        "`segment` as it ships": SegmentCfg(),
+        "viterbi, reach, noise favoured": biased,
+        "`segment` as it ships": shipped(files),
     }
     return ways, tried
 
@@ -157,7 +168,7 @@ def as_markdown(scores: dict[str, Score], head: str) -> str:
 def about(cfg: SegmentCfg) -> str:
     """What was chosen, in a few words."""
     words = {"viterbi": ("switch",), "median": ("median", "hysteresis"), "none": ()}
-    chosen = ("offset", *words[cfg.smoothing], "speech_reach", "min_duration")
+    chosen = ("offset", *words[cfg.smoothing], "speech_reach", "noise_bias", "min_duration")
     return ", ".join(f"{name} {getattr(cfg, name):g}" for name in chosen if getattr(cfg, name))
 
 
@@ -166,6 +177,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--valid", type=Path, required=True)
     parser.add_argument("--test", type=Path, required=True)
+    parser.add_argument(
+        "--unseen", type=Path, help="of collections that no weights were trained on"
+    )
     parser.add_argument("--into", type=Path, default=HERE, help="folder of the README.md to fill")
     options = parser.parse_args()
     results, text = {}, ""
@@ -181,9 +195,18 @@ def main() -> None:
         text += f"### {name}\n\nTest set: {len(test)} files, {minutes:.0f} minutes.\n\n"
         text += as_markdown(titled, "decided by") + "\nChosen on the validation set:\n\n"
         text += "\n".join(as_markdown(part, title) for title, part in tried.items()) + "\n"
+        far: dict[str, Score] = {}
+        if options.unseen:
+            heard = hear(name, options.unseen)
+            cfgs = {f"{b:g}": replace(SegmentCfg(), noise_bias=b) for b in BIASES}
+            far = {title: score(heard, cfg) for title, cfg in cfgs.items()}
+            minutes = sum(there.seconds for _, there in heard) / 60
+            text += f"Collections never trained on: {len(heard)} files, {minutes:.0f} minutes.\n\n"
+            text += as_markdown(far, "`segment`, noise favoured by [nats]") + "\n"
         results[name] = {
             "chosen": {way: about(cfg) for way, cfg in ways.items()},
             "test": {way: asdict(s) for way, s in scores.items()},
+            "unseen": {bias: asdict(s) for bias, s in far.items()},
             "valid": {t: {v: asdict(s) for v, s in p.items()} for t, p in tried.items()},
         }
     atomic_json(options.into / "results.json", results)

@@ -11,7 +11,8 @@ are taken out of it (librosa's splitter, 25 ms by 10 ms); they are the natural s
 The authors also levelled the loudness within recordings, 250 ms by 250 ms: so does `--loudness
 paper`, for models that were trained on such recordings (recipes/musan); everything then lies at -26
 dB of full scale. Without it a piece has one level (RMS), -30 to -22 dB, since what ships hears
-recordings as they are. set.json says how a set was made.
+recordings as they are. With `--unseen WEIGHTS` recordings of all splits are joined, of those
+collections alone that the weights were not trained on. set.json says how a set was made.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sepaudio import io
+from sepaudio import hub, io
 from sepaudio.cli import script
 from sepaudio.data import manifest, whole
 from sepaudio.data.timeline import Segment, Timeline, text
@@ -114,13 +115,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("manifests", nargs="+", type=Path)
     parser.add_argument("--split", default="test", choices=manifest.SPLITS)
+    parser.add_argument("--unseen", metavar="WEIGHTS", default="", help="instead of a split")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--files", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--loudness", default="none", choices=whole.LOUDNESS)
     options = parser.parse_args()
     rows = manifest.read_all(options.manifests, [*MEANS])
-    rows = [row for row in rows if row.split == options.split]
+    if options.unseen:
+        seen = set(hub.about(options.unseen)["trained_on"])
+        rows = [row for row in rows if row.origin not in seen]
+    else:
+        rows = [row for row in rows if row.split == options.split]
     material = gather(rows, options.loudness)
     levels = LEVELS if options.loudness == "none" else EQUAL
     options.out.mkdir(parents=True, exist_ok=True)
@@ -130,7 +136,7 @@ def main() -> None:
         io.write(options.out / timeline.file, x, RATE, "PCM_16", clip=True)
         timelines.append(timeline)
     atomic_text(options.out / "labels.csv", text(timelines, "csv"))
-    about = {key: getattr(options, key) for key in ("split", "files", "seed", "loudness")}
+    about = {key: getattr(options, key) for key in ("split", "unseen", "files", "seed", "loudness")}
     about |= {"levels_db": levels, "fingerprint": manifest.fingerprint(rows)}
     atomic_json(options.out / "set.json", about)
     print(

@@ -249,7 +249,7 @@ def train(options: argparse.Namespace) -> None:
     """Train from the weights that ship, and save."""
     files, made = read("train")
     start = sepaudio.load(DEFAULT)
-    net: Any = build(replace(start.cfg, labels=LABELS, several=True)).eval()
+    net: Any = build(replace(start.cfg, labels=LABELS, several=True, noise_bias=0.0)).eval()
     own = net.state_dict()
     kept = {k: v for k, v in start.state_dict().items() if v.shape == own[k].shape}
     net.load_state_dict({**own, **kept})

@@ -176,6 +176,8 @@ def card(name: str, rows: list[manifest.Recording], text: str, command: str, rem
     sources = "\n".join(
         f"| {origin} | {', '.join(sorted(licences[origin]))} |" for origin in sorted(licences)
     )
+    bias = config["cfg"].get("noise_bias", 0.0)
+    favoured = f" Timelines favour noise by {bias:g} nats; clips do not." if bias else ""
     optim, distill = config["recipe"]["optim"], config["recipe"].get("distill", {})
     if distill.get("teacher"):
         how = " on mixed clips" if distill["mixed"] else ""
@@ -193,7 +195,8 @@ def card(name: str, rows: list[manifest.Recording], text: str, command: str, rem
         "on one thread of a CPU. Versions: "
         f"{', '.join(f'{k} {v}' for k, v in config['versions'].items())}. "
         f"Fingerprint of the recordings: `{config['data_fingerprint']}`. Probabilities are "
-        f"calibrated: a temperature of {config['temperature']:.3f} is folded into the weights.\n\n"
+        f"calibrated: a temperature of {config['temperature']:.3f} is folded into the weights."
+        f"{favoured}\n\n"
         f"{remark}{' ' if remark else ''}"
         "No recording with a non-commercial or no-derivatives clause was used.\n\n"
         f"| collection | licence |\n| --- | --- |\n{sources}\n\n"

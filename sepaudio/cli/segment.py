@@ -19,6 +19,7 @@ OPTIONS = {
     "speech-reach": "how much sooner speech begins and later it ends in the answers [s]",
     "min-duration": "shortest stretch of a class [s]",
     "min-silence": "shortest silence [s]",
+    "noise-bias": "by how much noise is favoured [nats]; what the weights ask for unless given",
 }
 
 
@@ -53,7 +54,8 @@ def run(arguments: list[str]) -> int:
     )
     for name, what in OPTIONS.items():
         default = getattr(usual, name.replace("-", "_"))
-        parser.add_argument(f"--{name}", type=float, default=default, help=what)
+        kind: Any = float if default is not None else float | None
+        parser.add_argument(f"--{name}", type=kind, default=default, help=what)
     options = parser.parse_args(arguments)
     names = ("smoothing", "silence_db", *(name.replace("-", "_") for name in OPTIONS))
     cfg = verb.SegmentCfg(**{name: getattr(options, name) for name in names})

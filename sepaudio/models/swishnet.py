@@ -40,6 +40,8 @@ class SwishNetCfg:
         dropout: after blocks 1 to 7, in training.
         several: whether a frame may be of several classes, or of none: each logit is then that of
             a class by itself, and its sigmoid the probability.
+        noise_bias: what timelines add to the logarithm of the odds of noise [nats], see
+            `verbs.segment`; clips are named without it.
     """
 
     labels: tuple[str, ...] = ("noise", "music", "speech")
@@ -48,6 +50,7 @@ class SwishNetCfg:
     hidden: int = 16
     dropout: float = 0.1
     several: bool = False
+    noise_bias: float = 0.0
 
     def __post_init__(self) -> None:
         if self.width < 1:

@@ -10,9 +10,11 @@ Silence is decided by level (RMS over 0.1 s): below -70 dB of full scale, or 40 
 two seconds, for at least `min_silence`. For this the levels of all frames are kept, as are their
 probabilities: one pass over the audio is enough, and an hour takes some tens of megabytes.
 
-Elsewhere the labels are the most probable sequence when a change has a price (Viterbi), or the
-largest median of the probabilities around each frame, where another class must lead by a margin
-(hysteresis). Stretches shorter than `min_duration` go to the likelier neighbour.
+Elsewhere noise is favoured by as much as the weights ask for, as sounds that they have never heard
+are taken for music more often than music is for noise. The labels are the most probable sequence
+when a change has a price (Viterbi), or the largest median of the probabilities around each frame,
+where another class must lead by a margin (hysteresis). Stretches shorter than `min_duration` go to
+the likelier neighbour.
 
 A model that judges every class by itself, such as the weights `speech_over_music`, gives stretches
 that overlap: what is neither silence nor of any class is called noise.
@@ -20,7 +22,7 @@ that overlap: what is neither silence nor of any class is called noise.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,6 +64,8 @@ class SegmentCfg:
         min_duration: shortest stretch of a class.
         min_silence: shortest silence.
         silence_db: level below which it is silent in any case [dB of full scale].
+        noise_bias: added to the logarithm of the odds of a class called noise [nats]; None for what
+            the weights ask for. Models that judge every class by itself have none.
     """
 
     smoothing: str = "viterbi"
@@ -73,6 +77,7 @@ class SegmentCfg:
     min_duration: float = 0.5
     min_silence: float = 0.5
     silence_db: float = SILENCE_DB
+    noise_bias: float | None = None
 
     def __post_init__(self) -> None:
         if self.smoothing not in SMOOTHING:
@@ -80,6 +85,8 @@ class SegmentCfg:
         for name in LENGTHS:
             if not 0 <= (value := getattr(self, name)) < np.inf:
                 raise ValueError(f"{name}={value}: expected 0 or more")
+        if self.noise_bias is not None and not np.isfinite(self.noise_bias):
+            raise ValueError(f"noise_bias={self.noise_bias}: expected a finite number")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +100,7 @@ class Heard:
         frame: length of a frame [s].
         seconds: duration; the last frame may reach beyond it.
         several: whether the probabilities are those of classes by themselves.
+        noise_bias: by how much the weights ask to favour noise [nats].
     """
 
     probabilities: NDArray[np.float32]
@@ -101,6 +109,7 @@ class Heard:
     frame: float
     seconds: float
     several: bool = False
+    noise_bias: float = 0.0
 
     def frames(self, seconds: float) -> int:
         """A time as a number of frames."""
@@ -211,6 +220,7 @@ def hear(net: Any, blocks: Iterable[Array]) -> Heard:
         frame=net.seconds_per_frame,
         seconds=samples / rate,
         several=several,
+        noise_bias=float(getattr(getattr(net, "cfg", None), "noise_bias", 0.0)),
     )
 
 
@@ -222,7 +232,8 @@ def decide(heard: Heard, cfg: SegmentCfg) -> Timeline:
     silent = silence(heard, cfg)
     if heard.several:
         return _overlapping(heard, cfg, silent)
-    chances = moved(heard, cfg)
+    bias = heard.noise_bias if cfg.noise_bias is None else cfg.noise_bias
+    chances = favoured(moved(heard, cfg), heard.labels, bias)
     labels = smoothed(np.where(silent[:, None], 1 / len(heard.labels), chances), heard, cfg)
     if "speech" in heard.labels:
         speech = heard.labels.index("speech")
@@ -281,6 +292,18 @@ def moved(heard: Heard, cfg: SegmentCfg) -> NDArray[np.float32]:
     last = len(heard.probabilities) - 1
     at = np.arange(len(heard.power)) + heard.frames(cfg.offset)
     return heard.probabilities[np.minimum(at, last)]
+
+
+def favoured(
+    chances: NDArray[np.float32], labels: Sequence[str], bias: float
+) -> NDArray[np.float32]:
+    """Probabilities [L, K] where noise is exp(bias) times as likely before anything is heard."""
+    if not bias or "noise" not in labels:
+        return chances
+    weights = np.ones(len(labels), np.float32)
+    weights[labels.index("noise")] = np.exp(bias)
+    found = chances * weights
+    return np.asarray(found / found.sum(axis=1, keepdims=True))
 
 
 def smoothed(chances: NDArray[np.float32], heard: Heard, cfg: SegmentCfg) -> NDArray[np.int64]:
