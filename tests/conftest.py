@@ -8,6 +8,11 @@ import pytest
 import torch
 from clip_folds import folds  # noqa: F401
 from hums import speakers  # noqa: F401
+from hypothesis import HealthCheck, settings
+
+# A busy machine draws its examples slowly, which says nothing of what is tested.
+settings.register_profile("any machine", suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 

@@ -10,11 +10,10 @@ from rich.progress import TextColumn
 
 from .. import doors
 
-doors.lightning()
-from pytorch_lightning.callbacks import RichProgressBar  # noqa: E402
+pl = doors.lightning()
 
 
-class Bar(RichProgressBar):
+class Bar(pl.callbacks.RichProgressBar):  # type: ignore[misc,name-defined]
     """Steps of all steps on standard error, whatever of them an earlier call has done.
 
     Args:
