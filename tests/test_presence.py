@@ -123,6 +123,33 @@ def test_what_silence_costs_is_measured_on_what_becomes_silent(monkeypatch):
     assert costs[:, k].mean() <= COST < costs[:, k + 1].mean()
 
 
+def alone(told, heard):
+    """What `tried` gives for recordings of one window each: who falls silent is heard at 0 dB."""
+    silences = np.asarray(told)[:, None] < np.array(LEAST)
+    return np.asarray(heard)[:, None] * silences, silences
+
+
+def test_the_most_silence_that_is_affordable():
+    told, heard = [0.1, 0.3, 0.5, 0.9], [0.4, 0.8, 8.0, 8.0]  # dB, as means over four: 0.1, 0.2, 2
+    for cost, least in ((0.05, 0.1), (0.11, 0.3), (0.31, 0.5), (100.0, 0.99)):
+        assert affordable(*alone(told, heard), cost, misses=1.0) == pytest.approx(least)
+
+
+def test_silence_instead_of_the_wrong_voice_is_a_gain():
+    """An estimate below 0 dB is worse than silence, and pays for others."""
+    told, heard = [0.1, 0.2, 0.9], [-6.0, 6.0, 9.0]
+    assert affordable(*alone(told, heard), 0.0, misses=1.0) == pytest.approx(0.9)
+    assert affordable(*alone(told[1:], heard[1:]), 0.0, misses=1.0) == pytest.approx(0.2)
+
+
+def test_a_network_that_learned_nothing_is_not_silenced():
+    """There silence costs nothing; still, hardly any of those who are there may fall silent."""
+    told = np.linspace(0.4, 0.6, 100)
+    free = alone(told, np.full(100, -3.0))
+    assert np.mean(told < affordable(*free)) <= 0.05
+    assert affordable(*free, misses=1.0) == pytest.approx(0.99)
+
+
 def test_silence_is_not_for_many_of_those_who_are_there():
     free = np.zeros((10, len(LEAST)))
     silences = np.array(LEAST)[None] > np.linspace(0.05, 0.95, 10)[:, None]
