@@ -1,6 +1,7 @@
 """Preparation of speech, noise and rooms, on small folders in the layout of the real ones."""
 
 import importlib
+import json
 import sys
 from pathlib import Path
 
@@ -128,6 +129,34 @@ def test_speaker_folders(tmp_path, capsys):
     assert "left out: " in (told := capsys.readouterr().err) and "none.wav is empty" in told
     other = prepared("speaker_folders", tmp_path, "--root", root, "--seed", 1)
     assert {row.speaker: row.split for row in other} != splits
+
+
+def test_what_kaldi_and_lhotse_keep(tmp_path):
+    audio = trees.sound(tmp_path / "r1.wav", 3.0)
+    about = soundfile.info(audio)
+    kaldi, out = tmp_path / "train", tmp_path / "out.csv"
+    kaldi.mkdir()
+    (kaldi / "wav.scp").write_text(f"r1 {audio}\n")
+    (kaldi / "utt2spk").write_text("u1 ann\nu2 bob\n")
+    (kaldi / "segments").write_text("u1 r1 0 1.5\nu2 r1 1.5 3\n")
+    source = {"type": "file", "source": str(audio)}
+    recording = {"id": "r1", "sources": [source], "sampling_rate": about.samplerate}
+    (tmp_path / "r.jsonl").write_text(json.dumps({**recording, "duration": 3.0}))
+    cut = {"recording_id": "r1", "duration": 1.5}
+    parts = [
+        {"id": "u1", "speaker": "ann", "start": 0.0, **cut},
+        {"id": "u2", "speaker": "bob", "start": 1.5, **cut},
+    ]
+    (tmp_path / "s.jsonl").write_text("\n".join(map(json.dumps, parts)))
+    main = importlib.import_module("kaldi_lhotse").main
+    for given in (["--kaldi", kaldi], ["--lhotse", tmp_path / "r.jsonl", tmp_path / "s.jsonl"]):
+        main([*map(str, given), "--split", "train", "--out", str(out)])
+        assert not validate(out, read_all=True).problems
+        rows = manifest.read(out)
+        assert [(r.path, r.speaker, r.start, r.duration, r.split) for r in rows] == [
+            (audio, "ann", 0.0, 1.5, "train"),
+            (audio, "bob", 1.5, 1.5, "train"),
+        ]
 
 
 def test_rooms(tmp_path):

@@ -1,5 +1,7 @@
 """`sepaudio separate` and `extract` on files: names, collisions, formats, and files that fail."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -142,8 +144,13 @@ def sure(tmp_path_factory):
     folder, made = tmp_path_factory.mktemp("models"), registry.create("tsenet_fourier_test").eval()
     with torch.no_grad():
         made.evidence.weight.zero_()
-        for name, bias in (("never", -9.0), ("always", 9.0)):
+        for name, bias, least in (
+            ("never", -9.0, 0.3),
+            ("always", 9.0, 0.3),
+            ("silences_none", -9.0, 0.0),
+        ):
             made.evidence.bias.fill_(bias)
+            made.cfg = replace(made.cfg, least_presence=least)
             hub.save(made, folder / name, card="# test\n")
     return folder
 
@@ -155,9 +162,10 @@ def test_extract_tells_where_the_speaker_is(sure, extractor, folder, voice, caps
     for model, text, low, high in (
         ("never", "not heard, the result is silence; --least 0 keeps", 0, 0.01),
         ("always", "heard in 1.0 of 1.0 s (presence up to 1.00)", 0.99, 1),
+        ("silences_none", "all is kept, as the model's own --least is 0 (presence up to", 0, 0.01),
     ):
         where = ("-m", sure / model, "-o", folder / model)
-        assert call(*files, *enrolled, *where, verb="extract") == 1
+        assert call(*files, *enrolled, *where, "--overwrite", verb="extract") == 1
         assert capsys.readouterr().err.count(text) == 2
         rows = [line.split(",") for line in table.read_text().splitlines()]
         assert rows.pop(0) == ["file", "start", "end", "presence"]
@@ -168,10 +176,20 @@ def test_extract_tells_where_the_speaker_is(sure, extractor, folder, voice, caps
             (0.5, 1),
         ]
         assert all(low <= float(row[3]) <= high for row in rows)
-        assert bool(io.read(folder / model / "a_extracted.wav")[0].any()) == (model == "always")
+        assert bool(io.read(folder / model / "a_extracted.wav")[0].any()) == (model != "never")
     more = ("-m", sure / "never", "-o", folder / "kept")
     assert call(*files, "--enroll", voice, "--least", 0, *more, verb="extract") == 1
     assert "heard" not in capsys.readouterr().err
+    told = table.read_bytes()
+    for other, text in (
+        (table, "presence.csv is there already; pass --overwrite"),
+        (folder / "no.wav", "no.wav: expected a file whose name ends in .csv"),
+        ("-", "-: expected a file whose name ends in .csv"),
+    ):
+        more = ("--presence", other, "-m", sure / "always", "-o", folder / "no.wav")
+        assert call(files[0], *enrolled, *more, verb="extract") == 2
+        assert text in capsys.readouterr().err
+    assert table.read_bytes() == told and not (folder / "no.wav").exists()
     for refused in (("-m", extractor), ("-m", sure / "never", "--least", "0")):
         assert call(files[0], *enrolled, *refused, "-o", folder / "no.wav", verb="extract") == 2
         assert "expected an extractor that judges presence" in capsys.readouterr().err

@@ -200,6 +200,15 @@ def test_the_pace_is_told_once_and_leaves_out_what_is_rare(tmp_path, monkeypatch
     assert told == [(2.0, 3)]
 
 
+def test_a_run_that_goes_on_says_from_where(tmp_path, capfd):
+    told = []
+    for steps in (2, 3):  # the recipe's text is another one: nobody is held up
+        (tmp_path / "recipe.yaml").unlink(missing_ok=True)
+        fit(tmp_path, replace(CFG, steps=steps), paced=lambda *figures: None)
+        told.append("run: goes on after step 2 of 3, saved in" in capfd.readouterr().err)
+    assert told == [False, True]
+
+
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_the_bar_counts_steps_on_standard_error(tmp_path, monkeypatch, capfd, accumulate):
     """Also those of an earlier call; figures go by their names."""

@@ -26,7 +26,7 @@ def run(arguments: list[str]) -> int:
         return run_labels(arguments)
     from jsonargparse import ArgumentParser
 
-    from .scores import add_options
+    from .scores import add_options, with_levels
 
     parser = ArgumentParser(
         prog="sepaudio evaluate",
@@ -76,7 +76,7 @@ def run(arguments: list[str]) -> int:
         "model's own; 0: never",
     )
     of_mixtures.add_argument("--examples", type=int, default=3, help="mixtures written as audio")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(with_levels(arguments))
     from ..verbs.given import place
 
     net = place(options.model, options.device, "classification", "separation", "extraction")

@@ -12,7 +12,7 @@ def run(arguments: list[str]) -> int:
 
     from ..verbs import evaluate_audio as verb
     from ..verbs.scores import from_csv
-    from .scores import add_options, asked, report
+    from .scores import add_options, asked, report, with_levels
 
     parser = ArgumentParser(prog="sepaudio evaluate", description=verb.__doc__)
     where: dict[str, Any] = {"type": str | None, "default": None}
@@ -25,7 +25,7 @@ def run(arguments: list[str]) -> int:
     )
     add_options(parser)
     parser.add_argument("-o", "--output", help="folder for scores.csv, summary.json", **where)
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(with_levels(arguments))
     if options.scores is not None:
         if options.references or options.estimates or options.mixtures or options.metrics:
             parser.error("--scores replaces --references, --estimates, --mixtures and --metrics")

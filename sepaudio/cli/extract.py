@@ -18,7 +18,7 @@ def run(arguments: list[str]) -> int:
     """Extract one speaker from files; 0 when all went well, 1 when some failed."""
     from jsonargparse import ArgumentParser
 
-    from .. import files, hub, io
+    from .. import hub, io
     from ..verbs import estimates
     from ..verbs import separate as verb
     from ..verbs.given import place
@@ -64,12 +64,13 @@ def run(arguments: list[str]) -> int:
         parser.error(f"--least {options.least}: expected a probability from 0 to 1")
     net = place(options.model, options.device, "extraction")
     if options.presence:
-        files.check_target(options.presence)
         if not net.cfg.presence or options.least == 0:
+            given = f" --least {options.least:g}" if options.least is not None else ""
             parser.error(
-                f"--presence {options.presence} with -m {options.model} --least {options.least}: "
+                f"--presence {options.presence} with -m {options.model}{given}: "
                 "expected an extractor that judges presence, and --least over 0"
             )
+        _check_table(Path(options.presence), options.overwrite)
     inputs = io.find(options.paths)
     folder, template = Path(options.output), options.template
     if len(inputs) == 1 and folder.suffix and not folder.is_dir():
@@ -103,13 +104,26 @@ def run(arguments: list[str]) -> int:
     return tell(found, net, options.verbose)
 
 
+def _check_table(path: Path, overwrite: bool) -> None:
+    """Raise for a table that could not be written, or would take the place of something else."""
+    from .. import files
+
+    if path.suffix.lower() != ".csv":  # no recording or estimate is named so
+        raise ValueError(f"--presence {path}: expected a file whose name ends in .csv")
+    if path.exists() and not overwrite:
+        raise ValueError(f"{path} is there already; pass --overwrite to replace it")
+    files.check_target(path)
+
+
 def _judged(found: Iterable[Estimated], path: str | None) -> Iterator[Estimated]:
     """The same results; what was heard of the speaker goes to standard error, and to a table."""
     rows = []
     for one in found:
         if (heard := one.told) is not None:
             top = float(heard.presence.max())
-            if heard.kept:
+            if not heard.least:
+                text = "all is kept, as the model's own --least is 0"
+            elif heard.kept:
                 text = f"heard in {heard.kept:.1f} of {one.seconds:.1f} s"
             else:
                 text = "not heard, the result is silence; --least 0 keeps what there is"

@@ -25,6 +25,17 @@ def add_options(parser: Any) -> None:
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
 
 
+def with_levels(arguments: list[str]) -> list[str]:
+    """`--sir -5,5` as `--sir=-5,5`, since argparse takes what begins with a dash for an option."""
+    joined: list[str] = []
+    for argument in arguments:
+        if joined and joined[-1] == "--sir" and argument[:1] == "-" and argument[1:2].isdigit():
+            joined[-1] += f"={argument}"
+        else:
+            joined.append(argument)
+    return joined
+
+
 def asked(options: Any) -> list[str] | None:
     """The figures named by --metrics; None without it."""
     return None if options.metrics is None else [x.strip() for x in options.metrics.split(",")]

@@ -155,16 +155,20 @@ def write(path: str | Path, rows: Iterable[Recording]) -> None:
 
 
 def genders(path: str | Path) -> dict[str, str]:
-    """The genders of speakers, from any CSV with the columns speaker and gender.
+    """The genders of speakers, from any CSV with the columns speaker and gender, or sex.
 
     Raises:
         ValueError: it is missing, lacks a column, or gives one speaker two genders.
     """
     path = Path(path)
     found: dict[str, str] = {}
-    needed = ("speaker", "gender")
-    for number, row in table.read(path, needed, "a manifest, or speakers and genders (CSV)"):
-        speaker, gender = row["speaker"], row["gender"].lower()
+    rows = table.read(path, ("speaker",), "a manifest, or speakers and genders (CSV)")
+    there = rows[0][1] if rows else {"gender": ""}
+    column = next((name for name in ("gender", "sex") if name in there), None)
+    if column is None:
+        raise ValueError(f"{path} lacks the columns gender: expected speaker, gender")
+    for number, row in rows:
+        speaker, gender = row["speaker"], row[column].lower()
         if not speaker or not gender:
             continue
         if found.setdefault(speaker, gender) != gender:

@@ -30,7 +30,7 @@ from .optim import OptimCfg, factor
 from .optimizers import optimizer_of, sharpened
 from .process import compiled, keep_memory, quiet_lightning
 from .start import freeze
-from .survey import tell_pace
+from .survey import say, tell_pace
 
 pl = doors.lightning()
 
@@ -197,6 +197,8 @@ class Task(pl.LightningModule):  # type: ignore[misc,name-defined]
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """And comes back with them."""
         self.done, self.factor, self.stale, self.best = checkpoint["run"]
+        if self.paced is not None:  # somebody is told how the run goes
+            say(f"run: goes on after step {self.done} of {self.cfg.steps}, saved in {self.folder}")
 
     def _pace(self) -> None:
         """Measure, once: the median leaves out validations and saving, and the first steps."""

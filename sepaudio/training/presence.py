@@ -163,7 +163,7 @@ def listen(model: Any, mixer: Source, items: int, batch: int) -> tuple[Tensor, T
             embedding = model.speaker(made["enrollment"], made["enrollment_lengths"])
             hints.append(model.hints(made["mixture"], embedding)[0].double().cpu())
         here.append((made["target"] >= 0).double().cpu())
-    return torch.cat(hints).clone(), torch.cat(here)
+    return torch.cat(hints), torch.cat(here)
 
 
 def tried(model: Any, mixer: Source, items: int, batch: int) -> tuple[Array, Array]:

@@ -25,19 +25,21 @@ class Heard:
         starts: [W] of the windows [s]; they overlap by half or more.
         seconds: length of a window [s].
         presence: [W] from 0 to 1, calibrated.
+        least: probability below which a window becomes silence.
         kept: how much of the recording does not become silence [s].
     """
 
     starts: tuple[float, ...]
     seconds: float
     presence: Array
+    least: float
     kept: float
 
 
 def where_present(
     net: Any, mixture: Array, estimate: Array, embedding: Any, least: float | None = None
 ) -> tuple[Array, Heard | None]:
-    """The estimate with silence where the speaker is not, and what was heard of him.
+    """The estimate with silence where the speaker is not, and what was heard of it.
 
     Args:
         net: an extractor; one that judges no presence gives the estimate back, and None.
@@ -55,7 +57,8 @@ def where_present(
     found = lasting(each_window(net, mixture, embedding), n, size, rate)
     kept = float(stays(n, found, size, least).sum()) / rate
     starts = tuple(start / rate for start in windows(n, size))
-    return silenced(estimate, found, size, rate, least), Heard(starts, size / rate, found, kept)
+    heard = Heard(starts, size / rate, found, least, kept)
+    return silenced(estimate, found, size, rate, least), heard
 
 
 def each_window(net: Any, mixture: Array, embedding: Any) -> Array:
