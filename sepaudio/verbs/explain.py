@@ -53,7 +53,8 @@ def check(path: str | Path, net: Any, maps: bool) -> None:
     kind = type(net).__name__
     if not hasattr(net, "picture"):
         raise ValueError(
-            f"{kind} sees no picture of bands: expected a model that does, such as the weights esc10"
+            f"{kind} sees no picture of bands: expected a model that does, "
+            "such as the weights esc10"
         )
     if maps and not hasattr(net, "class_maps"):
         raise ValueError(
