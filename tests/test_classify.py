@@ -86,6 +86,8 @@ def test_any_rate_and_channels_are_taken_as_documented():
     ("x", "match"),
     [
         (np.zeros(0, np.float32), "x has no samples"),
+        (np.zeros((2, 0), np.float32), "x has no samples"),
+        (np.zeros((0, 5), np.float32), "x has no samples"),
         (np.zeros((5, 2), np.float32), r"x has shape \[5, 2\]: expected \[C, T\]; pass x.T"),
         (np.zeros((1, 2, 3), np.float32), r"x has shape \[1, 2, 3\]: expected \[T\]"),
         (np.array([0.0, np.nan]), "x has NaN or infinite samples"),

@@ -11,7 +11,7 @@ import torch
 from test_cli import call
 
 from sepaudio import hub, io, registry
-from sepaudio.verbs import evaluate_several, judged
+from sepaudio.verbs import evaluate, evaluate_several, judged
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 SLIM = "speech_music_noise_slim"
@@ -65,6 +65,7 @@ def test_a_class_without_recordings_is_named_and_left_out(capfd, tmp_path):
     code, out, err = call(capfd, "evaluate", model, tmp_path / "m.csv", "-o", tmp_path / "out")
     assert code == 0, err
     assert "No recording is of music: no recall there" in out
+    assert "| speech or not |" in out
     found = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert found["absent"] == ["music"]
     assert found["classes"]["music"]["recordings"] == 0
@@ -81,6 +82,16 @@ def test_a_class_without_recordings_is_named_and_left_out(capfd, tmp_path):
     (tmp_path / "m.csv").write_text("\n".join(lines) + "\n")
     code, _, err = call(capfd, "evaluate", model, tmp_path / "m.csv")
     assert code == 2 and "expected some of a label of the model; there are rain, wind" in err
+
+
+def test_windows_have_no_column_of_speech_without_that_class():
+    score = evaluate.Score(
+        seconds=1, recordings=2, windows=4, accuracy=0.5, balanced=0.5, interval=(0, 1),
+        speech=None, recall={"rain": 0.5}, f1={}, calibration_error=0.25, confusion=[],
+    )  # fmt: skip
+    head, rule, row = evaluate.as_markdown([score], ["rain", "wind"]).splitlines()
+    assert "speech" not in head and len({line.count("|") for line in (head, rule, row)}) == 1
+    assert row == "| 1 s | 50.0 | 50.0 (0.0 to 100.0) | 50.0 |  | 25.0 | 4 |"
 
 
 def test_another_models_classes_must_be_the_same(manifest, capfd):

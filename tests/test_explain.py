@@ -107,7 +107,7 @@ def test_pictures_are_drawn(model, recording, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("more", "match"),
     [
-        (["-m", "speech_music_noise", "--explain", "a.png"], "SwishNet sees no picture of bands"),
+        (["-m", "speech_music_noise", "--explain", "a.png"], "such as the weights esc10"),
         (["--plot-input", "a.gif"], "ends with '.gif'"),
         (["--explain", "nowhere/a.png"], "nowhere is no folder"),
     ],

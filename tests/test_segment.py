@@ -324,7 +324,7 @@ def test_nothing_is_overwritten_by_mistake(capfd, tmp_path):
     both = (tmp_path / "a" / "x.wav", tmp_path / "b" / "x.wav")
     out = tmp_path / "out"
     refused = [
-        ((*both, "-f", "audacity", "-o", out), "would both be written to"),
+        ((*both, "-f", "audacity", "-o", out), "would both be written to x.txt: rename one"),
         ((*both, "-f", "rttm"), "are both 'x' in RTTM"),
         ((*both, "-f", "textgrid"), "2 recordings: textgrid holds one; name a folder with -o"),
         ((*both, "--plot", tmp_path / "x.png"), "--plot with 2 recordings: expected one"),

@@ -277,7 +277,10 @@ def test_three_labels_from_two(folder, trained, tmp_path):
     ("override", "match"),
     [
         ("model={width: 2}", r"stem.0.short.conv.weight is \[16, 5, 3\] there, but \[32, 5, 3\]"),
-        ("model={width: 2}", "leave width out of the recipe's `model`, or train without init"),
+        (
+            "model={width: 2}",
+            r"leave width out of the recipe's `model` \(model=\{\} empties it\), or train",
+        ),
         ("architecture=swishnet_slim", "architecture swishnet_test: expected swishnet_slim"),
         ("init=speech_music", "no set of weights is called 'speech_music'"),
         ("freeze=[stem,backbone]", "freeze='backbone': .* expected one of standardize, stem, tr"),

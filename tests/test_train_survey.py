@@ -1,6 +1,7 @@
 """What a run says before it starts: bad recordings, disk and time."""
 
 import re
+import shlex
 import shutil
 from dataclasses import replace
 from types import SimpleNamespace
@@ -79,6 +80,24 @@ def test_a_dry_run_tells_data_disk_and_time_and_leaves_nothing(speakers, tmp_pat
     assert re.search(r"time: about \d+ s to prepare the data", out)
     assert re.search(r"time: about [\d.]+ (s|min|h) for 5000 steps \([\d.]+ s each", out)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_warnings_are_shown_by_the_command_that_is_named(speakers, tmp_path, capfd):
+    """With the rate and length that the run holds its rows to."""
+    rows = manifest.read(speakers / "manifest.csv")
+    io.write(tmp_path / "low band.wav", np.full(RATE, 0.1, np.float32), RATE // 2)
+    rows[0] = replace(rows[0], path=tmp_path / "low band.wav")
+    manifest.write(tmp_path / "with a blank.csv", rows)
+    path = recipe_of(speakers, tmp_path, "mitas_test")
+    more = [f"data.manifests=[{tmp_path / 'with a blank.csv'}]", "optim.steps=1"]
+    more.append("data.mixing.refused_speakers=[s7, s 8]")
+    train(path, more, output=tmp_path / "run")
+    told = re.search(r"data: 1 warnings; sepaudio (.*) shows them", capfd.readouterr().err)
+    with pytest.raises(SystemExit) as stop:
+        main(shlex.split(told[1]))
+    assert stop.value.code == 0
+    out = capfd.readouterr().out
+    assert "(low band.wav) is 500 Hz, 1000 Hz expected" in out and "1 warnings" in out
 
 
 def test_what_lies_ready_is_not_looked_at_again(speakers, tmp_path, capfd, monkeypatch):

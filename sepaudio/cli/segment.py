@@ -104,7 +104,9 @@ def _targets(paths: Sequence[Path], format: str, options: Any) -> list[Path | No
     output, one = options.output, known(format)
     spare(output, paths)
     if format == "rttm":
-        _need_other_stems(paths)
+        _need_other_stems(
+            paths, "are both {!r} in RTTM, which knows recordings by their names without suffix"
+        )
     if not one.single:
         ready(output)
         return [None if output is None else Path(output)]
@@ -116,18 +118,18 @@ def _targets(paths: Sequence[Path], format: str, options: Any) -> list[Path | No
             f"{len(paths)} recordings: {format} holds one; name a folder with -o, or use csv"
         )
     template = f"{{stem}}{one.suffixes[0]}"
+    _need_other_stems(paths, f"would both be written to {{}}{one.suffixes[0]}")
     return [row[0] for row in names(paths, Path(output), template, 1, options.overwrite)]
 
 
-def _need_other_stems(paths: Sequence[Path]) -> None:
-    """Raise a ValueError for recordings that RTTM, which knows them by their stem, would mix up."""
+def _need_other_stems(paths: Sequence[Path], why: str) -> None:
+    """Raise a ValueError, `why` with the stem in it, for recordings that share one."""
     known: dict[str, Path] = {}
     for path in paths:
         other = known.setdefault(path.stem, path)
         if other is not path:
             raise ValueError(
-                f"{other} and {path} are both {path.stem!r} in RTTM, which knows recordings by "
-                "their names without suffix: rename one, or use csv or jsonl"
+                f"{other} and {path} {why.format(path.stem)}: rename one, or use csv or jsonl"
             )
 
 

@@ -78,7 +78,11 @@ def model_of(recipe: AnyRecipe) -> tuple[nn.Module, Start | None]:
         given = {key: x for key, x in given.items() if _part(key) != TEXTURE}
     if fault := _misfit(here, given):
         keys = [key for key, _, _ in start.changed if key != "labels"]
-        remedy = f"leave {', '.join(keys)} out of the recipe's `model`" if keys else "convert again"
+        remedy = (
+            f"leave {', '.join(keys)} out of the recipe's `model` (model={{}} empties it)"
+            if keys
+            else "convert again"
+        )
         raise ValueError(
             f"init={recipe.init}: {fault}; {remedy}, or train without init: only the head of a "
             "classifier may be of another shape"

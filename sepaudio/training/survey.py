@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
 import shutil
 import sys
 from collections import defaultdict
@@ -32,11 +34,13 @@ class Survey:
             lies ready, and none of lists of mixtures, whose files are read when they are heard.
         seconds: of audio that is still to be decoded or made into clips [s].
         needs: what will be written, where, and how much of it [GB].
+        held_to: what the rows are held to, as key=value of `sepaudio prepare check`.
     """
 
     reports: dict[str, Report]
     seconds: float
     needs: tuple[tuple[str, Path, float], ...]
+    held_to: str
 
     def lines(self) -> list[str]:
         """What a user should know of it."""
@@ -46,7 +50,8 @@ class Survey:
             other = [text for text in report.problems if text not in report.unreadable]
             told += [f"data: {path}: {text}" for text in few(other)]
             if n := len(report.warnings):
-                told.append(f"data: {n} warnings; sepaudio prepare check {path} shows them")
+                shown = f"sepaudio prepare check {shlex.quote(path)} {self.held_to}"
+                told.append(f"data: {n} warnings; {shown} shows them")
         if not self.reports:
             told.append("data: ready")
         for what, folder, gigabytes in self.needs:
@@ -96,6 +101,9 @@ def survey(recipe: AnyRecipe, model: Any, folder: Path) -> Survey:
     else:
         rows, ready, what = _of_mixtures(recipe)
     reports, mixed = {}, getattr(recipe.data, "mixing", mixing.MixingCfg())
+    held = f"sample_rate={model.sample_rate} least_seconds={mixed.least_seconds:g}"
+    if mixed.refused_speakers:
+        held += " " + shlex.quote(f"refused_speakers={json.dumps(mixed.refused_speakers)}")
     if set(ready) != set(rows):
         used = {row for here in rows.values() for row in here}
         for path in recipe.data.manifests:
@@ -116,7 +124,7 @@ def survey(recipe: AnyRecipe, model: Any, folder: Path) -> Survey:
     if isinstance(recipe, RecipeCfg):
         made = 0.0 if set(ready) == set(rows) else _clips(recipe, model, seconds)
     run = (what, where, made / 1e9), ("checkpoints", folder, _checkpoints(recipe, model) / 1e9)
-    return Survey(reports, seconds, run)
+    return Survey(reports, seconds, run, held)
 
 
 def _of_mixtures(recipe: MixtureRecipeCfg) -> tuple[dict[str, list[Recording]], list[str], str]:

@@ -316,14 +316,15 @@ def as_dict(scores: Sequence[Score]) -> list[dict[str, Any]]:
 
 def as_markdown(scores: Sequence[Score], labels: Sequence[str]) -> str:
     """A table with a row per window length; figures in percent."""
-    head = ["window", "accuracy", "balanced (95 %)", "speech or not"]
+    speech = ["speech or not"] if "speech" in labels else []
+    head = ["window", "accuracy", "balanced (95 %)", *speech]
     head += [f"recall {label}" for label in labels] + ["calibration error", "windows"]
     lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
     for s in scores:
         low, high = s.interval
         cells = [f"{s.seconds:g} s", f"{100 * s.accuracy:.1f}"]
         cells += [f"{100 * s.balanced:.1f} ({100 * low:.1f} to {100 * high:.1f})"]
-        cells += ["" if s.speech is None else f"{100 * s.speech:.1f}"]
+        cells += ["" if s.speech is None else f"{100 * s.speech:.1f}"] * len(speech)
         cells += [f"{100 * s.recall[k]:.1f}" if k in s.recall else "" for k in labels]
         cells += [f"{100 * s.calibration_error:.1f}", str(s.windows)]
         lines.append("| " + " | ".join(cells) + " |")

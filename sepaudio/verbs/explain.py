@@ -52,11 +52,14 @@ def check(path: str | Path, net: Any, maps: bool) -> None:
     """
     kind = type(net).__name__
     if not hasattr(net, "picture"):
-        raise ValueError(f"{kind} sees no picture of bands: expected a model like esresnet")
+        raise ValueError(
+            f"{kind} sees no picture of bands: expected a model that does, "
+            "such as the weights esc10"
+        )
     if maps and not hasattr(net, "class_maps"):
         raise ValueError(
             f"{kind} has no maps whose means are its logits: expected a model that averages its "
-            "last maps before one linear layer, like esresnet"
+            "last maps before one linear layer, such as the weights esc10"
         )
     check_plot(path)
 

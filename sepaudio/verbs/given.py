@@ -60,6 +60,8 @@ def mono(x: Any, name: str = "x") -> Array:
     samples = np.asarray(x)
     if samples.ndim not in (1, 2):
         raise ValueError(f"{name} has shape {list(samples.shape)}: expected [T] or [C, T]")
+    if samples.size == 0:
+        raise ValueError(f"{name} has no samples: expected at least one")
     if samples.ndim == 2 and samples.shape[0] > samples.shape[1]:
         raise ValueError(f"{name} has shape {list(samples.shape)}: expected [C, T]; pass x.T")
     if not np.issubdtype(samples.dtype, np.floating):
@@ -67,8 +69,6 @@ def mono(x: Any, name: str = "x") -> Array:
             f"{name} has dtype {samples.dtype}: expected floats with full scale 1; "
             "divide integers by their largest value"
         )
-    if samples.shape[-1] == 0:
-        raise ValueError(f"{name} has no samples: expected at least one")
     if not np.isfinite(samples).all():
         raise ValueError(
             f"{name} has NaN or infinite samples: expected finite ones; mend the source"
