@@ -105,7 +105,7 @@ def test_what_is_written_is_read(tmp_path):
 
 def test_genders_of_speakers_come_from_any_table(tmp_path):
     table = tmp_path / "who.csv"
-    table.write_text("speaker,gender,path\na,F,1\nb,m,2\na,f,3\nc,,4\n,f,5\n")
+    table.write_text("speaker,gender,path\na,Female,1\nb,m,2\na,f,3\nc,,4\n,f,5\n")
     assert manifest.genders(table) == {"a": "f", "b": "m"}
     table.write_text(table.read_text().replace("gender", "sex"))
     assert manifest.genders(table) == {"a": "f", "b": "m"}

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .manifest import Recording
+from .manifest import Recording, gender_of
 
 
 def kaldi(
@@ -55,7 +55,7 @@ def kaldi(
                 source=f"kaldi:{utterance}",
                 split=split,
                 speaker=speakers[utterance],
-                gender=genders.get(speakers[utterance], "").lower(),
+                gender=gender_of(genders.get(speakers[utterance], "")),
                 start=start,
                 duration=duration,
             )
@@ -102,7 +102,7 @@ def lhotse(
                 source=f"lhotse:{_key(item, 'id', where)}",
                 split=split,
                 speaker=item.get("speaker") or "",
-                gender=(item.get("gender") or "").lower(),
+                gender=gender_of(item.get("gender") or ""),
                 sample_rate=rate,
                 start=None if is_whole else start,
                 duration=duration,

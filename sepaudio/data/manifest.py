@@ -154,6 +154,12 @@ def write(path: str | Path, rows: Iterable[Recording]) -> None:
     table.write(path, COLUMNS, lines)
 
 
+def gender_of(word: str) -> str:
+    """A gender as manifests have it: "Female" and "F" are "f"; other words in small letters."""
+    small = word.strip().lower()
+    return {"female": "f", "male": "m"}.get(small, small)
+
+
 def genders(path: str | Path) -> dict[str, str]:
     """The genders of speakers, from any CSV with the columns speaker and gender, or sex.
 
@@ -168,7 +174,7 @@ def genders(path: str | Path) -> dict[str, str]:
     if column is None:
         raise ValueError(f"{path} lacks the columns gender: expected speaker, gender")
     for number, row in rows:
-        speaker, gender = row["speaker"], row[column].lower()
+        speaker, gender = row["speaker"], gender_of(row[column])
         if not speaker or not gender:
             continue
         if found.setdefault(speaker, gender) != gender:
