@@ -126,6 +126,12 @@ def card(name: str, text: str) -> str:
     versions = ", ".join(f"{k} {v}" for k, v in config["versions"].items())
     runs = (*BEFORE.get(name, ()), name)
     start = f" after those of {config['init']['name']}" if "init" in config else ""
+    absent = ""
+    if "Presence:" in text:
+        absent = (
+            " Where the enrolled speaker does not talk, a voice like his is often taken for his, "
+            "above all one of the same gender, and is heard in the place of silence."
+        )
     return (
         f"# {shipped}\n\n{about} Architecture `{config['architecture']}`, changed as "
         f"`recipes/real_small/{runs[0]}.yaml` says, "
@@ -144,7 +150,7 @@ def card(name: str, text: str) -> str:
         f"\n\n{text}"
         "## Limits\n\nRead, clean speech for the most part, mixed by adding: rooms with echo, "
         "telephones and overlapping crowds were not learned from. Trained briefly, on one core "
-        "of a CPU: expect errors, above all between like voices.\n"
+        f"of a CPU: expect errors, above all between like voices.{absent}\n"
     )
 
 
