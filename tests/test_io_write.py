@@ -45,7 +45,9 @@ def test_level_is_never_changed_unasked(tmp_path):
     x = np.array([0.0, 3.0, -2.0, 0.5], np.float32)
     io.write(tmp_path / "a.wav", x, 8000)
     np.testing.assert_array_equal(io.read(tmp_path / "a.wav")[0], x)
-    with pytest.raises(io.AudioError, match=r"samples reach 3: expected -1 to 1 for PCM_16; write "):
+    with pytest.raises(
+        io.AudioError, match=r"samples reach 3: expected -1 to 1 for PCM_16; write "
+    ):
         io.write(tmp_path / "a.flac", x, 8000)
     io.write(tmp_path / "a.flac", x, 8000, clip=True)
     y = io.read(tmp_path / "a.flac")[0]
