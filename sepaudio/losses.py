@@ -175,7 +175,13 @@ def level_error(estimate: Tensor, source: Tensor, lengths: Tensor | None = None)
     return (10 * torch.log10((ours + floor) / (theirs + floor))).abs()
 
 
-def contrast(anchors: Tensor, voices: Tensor, match: Tensor, temperature: float = 0.1) -> Tensor:
+def contrast(
+    anchors: Tensor,
+    voices: Tensor,
+    match: Tensor,
+    temperature: float = 0.1,
+    heard: Tensor | None = None,
+) -> Tensor:
     """How badly a speaker's recording tells which of many voices is his: [A] in nats.
 
     Cross-entropy over the cosines of each anchor with all voices, so no speaker needs a number
@@ -189,8 +195,11 @@ def contrast(anchors: Tensor, voices: Tensor, match: Tensor, temperature: float 
         voices: vectors of other recordings [V, E].
         match: [A], the voice of the same speaker as each anchor; -1 where there is none.
         temperature: of the cosines.
+        heard: [V] voices that count; None for all.
     """
     cosines = F.cosine_similarity(anchors[:, None], voices[None], dim=2) / temperature
+    if heard is not None:
+        cosines = cosines.masked_fill(~heard, -torch.inf)
     return F.cross_entropy(cosines, match, ignore_index=-1, reduction="none")
 
 

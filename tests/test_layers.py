@@ -16,6 +16,7 @@ from sepaudio.layers import (
     SpatialSeparableConv2d,
     TimeConv,
 )
+from sepaudio.layers.conv import multiplied, shifted
 
 
 def test_separable_2d_is_the_dense_convolution_of_its_products():
@@ -231,3 +232,22 @@ def test_fixed_norm_is_identity_until_measured():
     norm.mean.fill_(2.0)
     norm.std.fill_(4.0)
     laws.close(norm(x), (x - 2) / 4)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(
+    ("taps", "dilation", "before"), [(3, 1, 1), (3, 4, 4), (3, 4, 8), (5, 2, 0)]
+)
+def test_a_depthwise_convolution_is_a_sum_of_shifted_signals(taps, dilation, before, bias):
+    x, weight = torch.randn(2, 6, 19).double(), torch.randn(6, 1, taps).double()
+    given = torch.randn(6).double() if bias else None
+    after = (taps - 1) * dilation - before
+    wanted = F.conv1d(F.pad(x, (before, after)), weight, given, dilation=dilation, groups=6)
+    torch.testing.assert_close(shifted(x, weight, given, dilation, before), wanted)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_convolution_of_one_tap_is_a_product_of_matrices(bias):
+    conv = TimeConv(5, 7, 1, bias=bias).double()
+    x = torch.randn(3, 5, 11).double()
+    torch.testing.assert_close(multiplied(x, conv.weight, conv.bias), conv(x))

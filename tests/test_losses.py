@@ -322,3 +322,11 @@ def test_contrast_is_least_where_every_anchor_is_nearest_to_its_voice():
     assert found.tolist() == pytest.approx([expected] * 2)
     assert contrast(anchors, voices, wrong).tolist() == pytest.approx([expected + 10] * 2)
     assert contrast(anchors, voices, torch.tensor([-1, 2]))[0] == 0
+
+
+def test_contrast_leaves_out_voices_that_do_not_count():
+    voices, match = torch.randn(5, 3).double(), torch.tensor([0, 2, -1])
+    heard = torch.tensor([True, False, True, True, False])
+    found = contrast(torch.ones(3, 3).double(), voices, match, heard=heard)
+    alone = contrast(torch.ones(3, 3).double(), voices[heard], torch.tensor([0, 1, -1]))
+    torch.testing.assert_close(found, alone)

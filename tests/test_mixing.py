@@ -208,6 +208,12 @@ def test_speakers_of_one_collection_meet_as_often_as_is_asked(rows):
             assert alike < 0.6
 
 
+def test_numbers_of_speakers_have_shares(rows):
+    some = mixer(rows, n_src=(1, 3), shares=(0.0, 0.2, 0.8))
+    counts = [len(some.draw(0, 0, i).parts) for i in range(300)]
+    assert set(counts) == {2, 3} and 210 < counts.count(3) < 270
+
+
 def test_overlap_modes_and_speakers(rows):
     made = mixer(rows, overlap=(0.4, 0.4), n_src=(2, 2))
     for index in range(10):
@@ -236,6 +242,8 @@ def test_what_was_drawn_is_plain(rows):
     [
         ({"n_src": (7, 7)}, r"n_src=\(7, 7\) needs 7 speakers .* found 6 and 5"),
         ({"n_src": (3, 2)}, r"n_src=\(3, 2\): expected fewest and most"),
+        ({"n_src": (1, 2), "shares": (1.0,)}, r"shares=\(1.0,\) .* expected 2 that add up to 1"),
+        ({"n_src": (1, 2), "shares": (0.3, 0.6)}, r"shares=\(0.3, 0.6\) .* add up to 1"),
         ({"sir_db": (3, 2)}, r"sir_db=\(3, 2\): expected the lower bound first"),
         ({"noise": 1.5}, "noise=1.5: expected 0 to 1"),
         ({"overlap": (0.5, 1.5)}, r"overlap=\(0.5, 1.5\): expected 0 to 1"),

@@ -1,5 +1,7 @@
 """Training of separators and extractors on mixtures drawn from a manifest of speakers."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hums import recipe_of
@@ -9,7 +11,16 @@ from sepaudio.data.batched import Batched
 from sepaudio.data.mixing import Mixer, load
 from sepaudio.training import recipe as recipes
 from sepaudio.training.draws import hearing, placed, workers
-from sepaudio.training.mixtures import batch_at, extraction, mixers, separation
+from sepaudio.training.mixtures import (
+    batch_at,
+    extraction,
+    judge_of,
+    lesson,
+    mixers,
+    objective_of,
+    separation,
+    standardize,
+)
 from sepaudio.verbs.train import train
 
 
@@ -87,6 +98,36 @@ def test_what_is_mixed_on_the_device_trains_as_what_is_mixed_before(speakers, tm
     for key, value in made["device"].items():
         assert torch.equal(value, made["drawn"][key])
         assert (value - made["cpu"][key]).abs().max() < 1e-3 * value.abs().max() + 1e-5
+
+
+def test_steps_mixed_on_the_device_are_compiled_once(speakers, tmp_path):
+    """Whatever is drawn: nothing in the arithmetic depends on a number that only the device has."""
+    more = [
+        *("data.mix_on=device", "voices=0.5", "presence=1.0", "level=0.1"),
+        *("data.mixing.n_src=[1, 2]", "data.mixing.absent=0.4", "data.mixing.speeds=[0.9, 1.0]"),
+    ]
+    cfg = recipes.read(recipe_of(speakers, tmp_path, "tsenet_test"), more)
+    model = registry.create("tsenet_test")
+    draw, made = lesson(mixers(cfg, model)[0], objective_of(model, cfg, judge_of(model, cfg)), cfg)
+    once = torch.compile(made.objective, backend="eager", fullgraph=True)
+    with torch._dynamo.config.patch(error_on_recompile=True):
+        losses = [replace(made, objective=once)(model, draw(step, 0, 1)) for step in range(6)]
+    wanted = [made(model, draw(step, 0, 1)).item() for step in range(6)]
+    assert [loss.item() for loss in losses] == pytest.approx(wanted, abs=1e-4)
+
+
+def test_a_speaker_front_end_hears_bands_of_mean_zero_and_deviation_one(speakers, tmp_path):
+    cfg = recipes.read(recipe_of(speakers, tmp_path, "tsenet_test"))
+    model = registry.create("tsenet_test")
+    train_on, _ = mixers(cfg, model)
+    standardize(model, train_on, 4, 20)
+    batch = batch_at(train_on, 20, 1)(0, 0, 1)
+    speaker = model.speaker
+    x = speaker.standardize(speaker.frontend(batch["enrollment"]))
+    frames = speaker.frontend.frames(batch["enrollment_lengths"])
+    bands = torch.cat([one[:, :n] for one, n in zip(x, frames.tolist(), strict=True)], dim=1)
+    torch.testing.assert_close(bands.mean(1), torch.zeros(len(bands)), rtol=0, atol=1e-4)
+    torch.testing.assert_close(bands.std(1), torch.ones(len(bands)), rtol=1e-4, atol=0)
 
 
 def test_where_mixing_happens_is_named(speakers, tmp_path, monkeypatch, capfd):

@@ -124,8 +124,14 @@ def pack(drawn: Sequence[Drawn], shelves: Shelves) -> Packed:
     return {
         "groups": _groups([x for _, x in placed], speech.sample_rate),
         "most": [int(heard.max()), int(heard[:, -1].max()), max(one.length for one in drawn)],
+        "least": min(one.length for one in drawn),
         **{key: torch.from_numpy(value) for key, value in packed.items()},
     }
+
+
+def even(packed: Packed) -> bool:
+    """Whether all mixtures of packed draws are as long, so that none is padded."""
+    return bool(packed["least"] == packed["most"][2])
 
 
 def _padded(rows: Sequence[Sequence[float]], n: int, dtype: Any) -> np.ndarray[Any, Any]:

@@ -41,6 +41,7 @@ class MixingCfg:
         enrollment_seconds: longest enrollment [s]; 0 for none.
         least_seconds: a shorter recording, or rest of one, is not used [s].
         n_src: fewest and most speakers.
+        shares: of mixtures with each number of speakers from the fewest on; () for equal ones.
         sir_db: of the first speaker over each other one [dB].
         overlap: share of the mixture in which each other speaker is heard.
         absent: share of mixtures that lack the enrolled speaker.
@@ -66,6 +67,7 @@ class MixingCfg:
     enrollment_seconds: float = 4.0
     least_seconds: float = 1.0
     n_src: tuple[int, int] = (2, 2)
+    shares: tuple[float, ...] = ()
     sir_db: Range = (-5.0, 5.0)
     overlap: Range = (1.0, 1.0)
     absent: float = 0.0
@@ -85,6 +87,11 @@ class MixingCfg:
         """Refuse what makes no sense."""
         if not 1 <= self.n_src[0] <= self.n_src[1]:
             raise ValueError(f"n_src={self.n_src}: expected fewest and most speakers, 1 or more")
+        numbers = self.n_src[1] - self.n_src[0] + 1
+        if self.shares and (len(self.shares) != numbers or abs(sum(self.shares) - 1) > 1e-6):
+            raise ValueError(
+                f"shares={self.shares} with n_src={self.n_src}: expected {numbers} that add up to 1"
+            )
         for name in ("sir_db", "overlap", "noise_db", "music_db", "level_db"):
             low, high = getattr(self, name)
             if low > high:
@@ -172,7 +179,7 @@ class Mixer:
         """
         cfg, random = self.cfg, np.random.default_rng([seed, epoch, index])
         absent = random.random() < cfg.absent
-        n_src = int(random.integers(cfg.n_src[0], cfg.n_src[1] + 1))
+        n_src = self._n_src(random)
         target = self._targets[int(random.integers(len(self._targets)))]
         n_others = n_src if absent else n_src - 1
         rest = self._beside(target, n_others, random)
@@ -208,6 +215,12 @@ class Mixer:
             enrollment=enrollment,
             enrollment_db=random.uniform(*cfg.level_db) if enrollment else 0.0,
         )
+
+    def _n_src(self, random: Random) -> int:
+        fewest, most = self.cfg.n_src
+        if not self.cfg.shares:
+            return int(random.integers(fewest, most + 1))
+        return fewest + int(random.choice(len(self.cfg.shares), p=self.cfg.shares))
 
     def _beside(self, target: str, n: int, random: Random) -> list[str]:
         """Who may be heard beside or instead of the target: n of them are needed."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from ..data.batched import Batched, to
+from ..data.batched import Batched, even, to
 from ..data.dataset import Shuffled, collate
 from ..data.mixing import Mixer
 from . import survey
@@ -34,11 +36,35 @@ def batch_at(source: Source, batch: int, seed: int) -> Draw:
     return draw
 
 
+@dataclass(frozen=True)
+class Made:
+    """An objective of draws, which are made into a batch first, where the model learns.
+
+    All batches have one shape, and nothing waits for a number from the device: so that the
+    arithmetic of `objective` can be compiled, once, and steps can be queued ahead.
+
+    Attributes:
+        objective: of batches.
+        source: makes them.
+    """
+
+    objective: Objective
+    source: Batched
+
+    def __call__(self, model: Any, drawn: dict[str, Any]) -> Tensor:
+        """The loss of what was drawn, see `batch_at`."""
+        batch, mixing = self.source(drawn), self.source.mixer.cfg
+        longest = round(mixing.enrollment_seconds * mixing.sample_rate)
+        missing = max(longest - batch["enrollment"].shape[1], 0)
+        batch["enrollment"] = F.pad(batch["enrollment"], (0, missing))
+        if even(drawn):
+            del batch["lengths"]
+        return self.objective(model, batch)
+
+
 def hearing(objective: Objective, source: Source) -> Objective:
     """An objective of what `batch_at` draws from a source."""
-    if not isinstance(source, Batched):
-        return objective
-    return lambda model, drawn: objective(model, source(drawn))
+    return Made(objective, source) if isinstance(source, Batched) else objective
 
 
 def batches(source: Source, seed: int, items: int, batch: int, model: Any) -> Iterator[Batch]:
@@ -96,5 +122,7 @@ def _fit(mixers: Sequence[Mixer]) -> bool:
 
 def lengths_of(batch: Batch) -> Tensor | None:
     """Samples of every mixture; None where none is padded, which is faster."""
+    if "lengths" not in batch:
+        return None
     lengths = batch["lengths"]
     return lengths if bool((lengths < batch["mixture"].shape[-1]).any()) else None

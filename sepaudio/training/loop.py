@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from .. import doors, registry
@@ -28,7 +29,7 @@ from .bar import Bar, shown
 from .clip import adaptive_clip
 from .optim import OptimCfg, factor
 from .optimizers import optimizer_of, sharpened
-from .process import compiled, keep_memory, quiet_lightning
+from .process import compiled, fast_products, keep_memory, quiet_lightning
 from .start import freeze
 from .survey import say, tell_pace
 
@@ -212,14 +213,12 @@ class Task(pl.LightningModule):  # type: ignore[misc,name-defined]
 
     def _average(self) -> None:
         decay = min(self.cfg.ema, self.done / (self.done + 10))
+        means, news = (list(m.state_dict().values()) for m in (self.averaged, self.model))
+        mixed = [(m, n) for m, n in zip(means, news, strict=True) if m.is_floating_point()]
         with torch.no_grad():
-            pairs = zip(
-                self.averaged.state_dict().values(), self.model.state_dict().values(), strict=True
-            )
-            for mean, new in pairs:
-                if mean.is_floating_point():
-                    mean.lerp_(new, 1 - decay)
-                else:
+            get_ema_multi_avg_fn(decay)(*map(list, zip(*mixed, strict=True)), None)
+            for mean, new in zip(means, news, strict=True):
+                if not mean.is_floating_point():
                     mean.copy_(new)
 
     def _judge(self, validate: Validate) -> None:
@@ -312,6 +311,8 @@ def run(
     """
     torch.set_num_threads(cfg.threads)
     keep_memory()
+    if torch.cuda.is_available():
+        fast_products()
     folder.mkdir(parents=True, exist_ok=True)
     before, checkpoint = folder / "recipe.yaml", folder / "last.ckpt"
     if checkpoint.exists() and before.exists() and before.read_text() != resolved:
@@ -335,6 +336,7 @@ def run(
         sampler=_From(task, cfg),
         num_workers=workers,
         multiprocessing_context="fork" if workers else None,
+        pin_memory=torch.cuda.is_available(),  # else every copy to the device waits for it
     )
     with quiet_lightning():
         trainer = pl.Trainer(

@@ -96,7 +96,7 @@ def extraction(
             present = present + level * level_error(estimate, wanted, lengths)
         gone = absent(estimate, batch["mixture"], lengths)
         total = torch.where(here, present, weight * gone).mean() + unsure.to(estimate.device)
-        if voices and here.any():
+        if voices:
             total = total + voices * told_apart(model.speaker, embedding, batch)
         return total
 
@@ -112,13 +112,13 @@ def missed(logits: Tensor, here: Tensor) -> Tensor:
 
 def told_apart(speaker: Any, embedding: Tensor, batch: Batch) -> Tensor:
     """How badly the enrollments tell their speakers among all sources of the batch [nats]."""
-    slots = torch.arange(batch["sources"].shape[1], device=embedding.device)
+    sources = batch["sources"]
+    slots = torch.arange(sources.shape[1], device=embedding.device)
     real = slots < batch["n_src"][:, None]  # [B, S]; the rest is silence
-    number = real.flatten().cumsum(0).view_as(real) - 1
-    match = number.gather(1, batch["target"].clamp_min(0)[:, None])[:, 0]
+    match = batch["target"] + sources.shape[1] * torch.arange(len(sources), device=slots.device)
     match = match.masked_fill(batch["target"] < 0, -1)
-    losses = contrast(embedding, speaker(batch["sources"][real]), match)
-    return losses.sum() / (match >= 0).sum()
+    losses = contrast(embedding, speaker(sources.flatten(0, 1)), match, heard=real.flatten())
+    return losses.sum() / (match >= 0).sum().clamp_min(1)
 
 
 def objective_of(model: Any, cfg: MixtureRecipeCfg, judge: nn.Module | None = None) -> Objective:
@@ -237,6 +237,8 @@ def fit(
     left_out = [text for shelf in shelves for text in shelf.left_out]
     if not quiet:
         say_left_out(left_out)
+    if not cfg.init and not cfg.speaker:
+        standardize(model, train, cfg.optim.batch)
     presence = presence_of(model, cfg)  # before the first step, so that what lacks is told
     judge = judge_of(model, cfg)
     objective = objective_of(model, cfg, judge)
@@ -259,11 +261,39 @@ def fit(
     )
     if cfg.start_share:
         average(best, start, cfg.start_share)
+    best.to("cuda" if torch.cuda.is_available() else "cpu")
     fit_rest(best, valid, cfg, presence, quiet)
     figure = validate(best)
+    best.cpu()
     unheard = [m.left_out for m in (train, valid) if isinstance(m, Shuffled)]
     n_left_out = len(left_out) + sum(int(rows.sum()) for rows in unheard)
     return TrainedOnMixtures(best, *_heard(train), figure, n_left_out)
+
+
+@torch.no_grad()
+def standardize(model: Any, train: Source, batch: int, items: int = 512) -> None:
+    """Give a speaker front-end that learns the mean and deviation of its bands.
+
+    Without them most of what its first layer hears is how far bands lie below 0 dB.
+
+    Args:
+        model: of either job; a separator and an extractor without such a front-end stay.
+        train: draws the mixtures whose enrollments are measured.
+        batch: how many at once.
+        items: how many in all.
+    """
+    speaker = getattr(model, "speaker", None)
+    if not hasattr(speaker, "standardize"):
+        return
+    heard = []
+    for made in batches(train, 1, items, batch, model):
+        x = speaker.frontend(made["enrollment"])
+        frames = speaker.frontend.frames(made["enrollment_lengths"])
+        inside = torch.arange(x.shape[2], device=x.device) < frames[:, None]
+        heard.append(x.movedim(1, 2)[inside])
+    bands = torch.cat(heard)
+    speaker.standardize.mean.copy_(bands.mean(0))
+    speaker.standardize.std.copy_(bands.std(0).clamp_min(1e-3))
 
 
 @torch.no_grad()

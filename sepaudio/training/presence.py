@@ -35,6 +35,7 @@ SMALL = 1e-3  # of the regression, see `logistic`
 HALF: dict[str, Any] = {
     "absent": 0.5,
     "n_src": (2, 2),
+    "shares": (),
     "same_origin": 1.0,
     "noise": 0.0,
     "music": 0.0,
