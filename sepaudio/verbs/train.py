@@ -174,6 +174,7 @@ def describe(
             "python": platform.python_version(),
             **{name: version(name) for name in ("torch", "numpy", "pytorch-lightning", "soxr")},
         },
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
     }
 
 
