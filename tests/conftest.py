@@ -14,7 +14,9 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("any machine", suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
-DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+OTHER = os.environ.get("OTHER_DEVICE", "cuda")  # "cpu" tries laws marked gpu without a card
+CUDA = [pytest.param("cuda", marks=pytest.mark.gpu)]
+DEVICES = ["cpu", *(CUDA if torch.cuda.is_available() else [])]
 
 
 @pytest.fixture(params=DEVICES)
@@ -27,8 +29,15 @@ def seeded():
     torch.manual_seed(0)
 
 
+@pytest.fixture
+def exact():
+    """No TF32, which would round the factors of convolutions to 11 bits."""
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        yield
+
+
 def pytest_collection_modifyitems(items):
-    if not torch.cuda.is_available():
+    if OTHER == "cuda" and not torch.cuda.is_available():
         for item in items:
-            if "gpu" in item.keywords:
+            if item.get_closest_marker("gpu"):  # not `keywords`, where folders are, too
                 item.add_marker(pytest.mark.skip(reason="no CUDA device"))

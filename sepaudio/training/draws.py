@@ -38,7 +38,9 @@ def hearing(objective: Objective, source: Source) -> Objective:
     """An objective of what `batch_at` draws from a source."""
     if not isinstance(source, Batched):
         return objective
-    return lambda model, drawn: objective(model, source(drawn))
+    # Shapes differ with every draw: compiled for each of them, mixing would soon be given up on.
+    made: Any = torch.compiler.disable(source.__call__)
+    return lambda model, drawn: objective(model, made(drawn))
 
 
 def batches(source: Source, seed: int, items: int, batch: int, model: Any) -> Iterator[Batch]:
