@@ -15,18 +15,8 @@ settings.register_profile("any machine", suppress_health_check=[HealthCheck.too_
 settings.load_profile("any machine")
 
 OTHER = os.environ.get("OTHER_DEVICE", "cuda")  # "cpu" tries laws marked gpu without a card
-CUDA = [pytest.param("cuda", marks=pytest.mark.gpu)]
-DEVICES = ["cpu", *(CUDA if torch.cuda.is_available() else [])]
-
-
-@pytest.fixture(params=DEVICES)
-def device(request):
-    return torch.device(request.param)
-
-
-@pytest.fixture(autouse=True)
-def seeded():
-    torch.manual_seed(0)
+THERE = OTHER != "cuda" or torch.cuda.is_available()
+DEVICES = ["cpu", *([pytest.param(OTHER, marks=pytest.mark.gpu, id="gpu")] if THERE else [])]
 
 
 @pytest.fixture
@@ -36,8 +26,18 @@ def exact():
         yield
 
 
+@pytest.fixture(params=DEVICES)
+def device(request, exact):
+    return torch.device(request.param)
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
+
+
 def pytest_collection_modifyitems(items):
-    if OTHER == "cuda" and not torch.cuda.is_available():
+    if not THERE:
         for item in items:
             if item.get_closest_marker("gpu"):  # not `keywords`, where folders are, too
                 item.add_marker(pytest.mark.skip(reason="no CUDA device"))

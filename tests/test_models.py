@@ -187,7 +187,9 @@ def test_receptive_field_is_exact(name):
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_stream_equals_whole(name, sizes, length, dtype, device):
     model = tiny(name, dtype, device)
-    laws.streams_like_whole(model, audio(model, 2, length), sizes, given=given(model, 2))
+    # Chunks of other lengths take other ways through a card, which round otherwise.
+    allowed = 1e-4 if device.type == "cuda" and dtype == torch.float32 else None
+    laws.streams_like_whole(model, audio(model, 2, length), sizes, allowed, given(model, 2))
 
 
 @pytest.mark.parametrize("name", ["swishnet_wide", "mitas_causal", "tsenet_mitas_causal"])
