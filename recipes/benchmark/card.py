@@ -302,8 +302,8 @@ def _forward(net: Any, batch: torch.Tensor, more: tuple[Any, ...], bf16: bool) -
 def text_of(found: dict[str, Any]) -> str:
     """The tables of all parts that were timed."""
     text = (
-        "# On a card\n\nMade by `python recipes/benchmark/card.py`, see there; medians, and the "
-        "least and the most of the rounds. float32 with TF32 in convolutions, as torch has it. "
+        "# On a card\n\nMade by `python recipes/benchmark/card.py`; medians, and the least and the "
+        "most of the rounds. float32 with TF32 in convolutions, as torch has it. "
         "Mixture-hours are hours of mixtures made per hour of wall-clock time; enrollments come "
         "on top. Steps are on 4 s at 8 kHz with enrollments of 4 s.\n"
     )
@@ -340,8 +340,11 @@ def main() -> None:
             warnings.filterwarnings("ignore", category=UserWarning, module="torch")
             rows = timing[part](options, device)
         where = (
-            f"{card}, {os.cpu_count()} cores, {torch.get_num_threads()} thread(s); Python "
-            f"{platform.python_version()}, torch {version('torch')}; {options.rounds} rounds."
+            f"`card.py {part} --device {options.device} --rounds {options.rounds} --batch "
+            f"{options.batch} --learned {options.learned} --heard {options.heard} --workers "
+            f"{' '.join(map(str, options.workers))}`: {card}, {os.cpu_count()} cores, "
+            f"{torch.get_num_threads()} thread(s); Python {platform.python_version()}, torch "
+            f"{version('torch')}."
         )
         found = json.loads(file.read_text()) if file.exists() else {}
         found[part] = {"where": where, "rows": rows}

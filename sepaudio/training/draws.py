@@ -39,7 +39,7 @@ def hearing(objective: Objective, source: Source) -> Objective:
     if not isinstance(source, Batched):
         return objective
     # Shapes differ with every draw: compiled for each of them, mixing would soon be given up on.
-    made: Any = torch.compiler.disable(source.__call__)
+    made: Any = torch.compiler.disable(source.__call__)  # type: ignore[no-untyped-call]
     return lambda model, drawn: objective(model, made(drawn))
 
 
