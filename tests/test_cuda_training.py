@@ -44,7 +44,7 @@ def test_a_stopped_run_goes_on_and_ends_where_another_does(
     """Mixtures are made where it learns; what no gradient finds is measured there, too."""
     path = recipe_of(speakers, tmp_path, "tsenet_test")
     more = ["optim.steps=8", "model.presence=0.5", f"optim.precision={precision}"]
-    more += ["data.mix_on=device", "data.mixing.absent=0.2", "data.mixing.noise=0"]
+    more += ["data.mix_on=device", "data.mixing.absent=0.2", "data.valid_items=3"]
     places, right = [], module.batch_at
 
     def seen(model, *arguments):

@@ -43,7 +43,7 @@ def test_windows_of_a_long_recording(mixture):
 def test_extract(mixture):
     """Enrolled on the CPU: the vector belongs to the same front-end wherever that is."""
     voice, rate = io.read(SAMPLES / "mixture_enrollment.flac")
-    vectors = enroll([voice], rate, model="one_speaker")
+    vectors = enroll([voice], rate, model="one_speaker").embedding
     wanted, made = (extract(*mixture, vectors, device=device)[0] for device in DEVICES_OF)
     assert np.abs(wanted).max() > 0.01
     assert snr_db(wanted, made) > 60
