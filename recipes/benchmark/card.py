@@ -172,7 +172,7 @@ def mixing(options: argparse.Namespace, device: torch.device) -> Rows:
 
 def recipe_of(name: str) -> recipes.MixtureRecipeCfg:
     """Defaults, for one of the networks."""
-    return recipes.MixtureRecipeCfg(architecture=name, model=NETWORKS[name])
+    return recipes.MixtureRecipeCfg(architecture=name, model=NETWORKS.get(name, {}))
 
 
 def learning(name: str, batch: Run, device: torch.device, bf16: bool, fused: bool = False) -> Run:

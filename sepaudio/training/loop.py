@@ -212,15 +212,16 @@ class Task(pl.LightningModule):  # type: ignore[misc,name-defined]
 
     def _average(self) -> None:
         decay = min(self.cfg.ema, self.done / (self.done + 10))
+        both = (net.state_dict().values() for net in (self.averaged, self.model))
+        pairs = [*zip(*both, strict=True)]
+        moving = [pair for pair in pairs if pair[0].is_floating_point()]
         with torch.no_grad():
-            pairs = zip(
-                self.averaged.state_dict().values(), self.model.state_dict().values(), strict=True
-            )
-            for mean, new in pairs:
-                if mean.is_floating_point():
-                    mean.lerp_(new, 1 - decay)
-                else:
-                    mean.copy_(new)
+            if moving:  # all at once, which for a card are a few kernels and not hundreds
+                means, new = map(list, zip(*moving, strict=True))
+                torch._foreach_lerp_(means, new, 1 - decay)
+            for mean, counted in pairs:
+                if not mean.is_floating_point():
+                    mean.copy_(counted)
 
     def _judge(self, validate: Validate) -> None:
         """Validate, keep the best weights, slow down or stop where nothing gets better."""
