@@ -14,11 +14,20 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("any machine", suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
-DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+OTHER = os.environ.get("OTHER_DEVICE", "cuda")  # "cpu" tries laws marked gpu without a card
+THERE = OTHER != "cuda" or torch.cuda.is_available()
+DEVICES = ["cpu", *([pytest.param(OTHER, marks=pytest.mark.gpu, id="gpu")] if THERE else [])]
+
+
+@pytest.fixture
+def exact():
+    """No TF32, which would round the factors of convolutions to 11 bits."""
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        yield
 
 
 @pytest.fixture(params=DEVICES)
-def device(request):
+def device(request, exact):
     return torch.device(request.param)
 
 
@@ -28,7 +37,7 @@ def seeded():
 
 
 def pytest_collection_modifyitems(items):
-    if not torch.cuda.is_available():
+    if not THERE:
         for item in items:
-            if "gpu" in item.keywords:
+            if item.get_closest_marker("gpu"):  # not `keywords`, where folders are, too
                 item.add_marker(pytest.mark.skip(reason="no CUDA device"))

@@ -7,6 +7,7 @@ from itertools import pairwise
 import laws
 import pytest
 import torch
+from conftest import OTHER
 from voices import RATE, RECORDINGS, voice
 
 from sepaudio import hub, registry
@@ -234,9 +235,10 @@ def test_impossible_cfgs_are_refused():
 
 
 @pytest.mark.gpu
+@pytest.mark.usefixtures("exact")
 def test_cuda_agrees_with_cpu(model):
     x = torch.stack(RECORDINGS)
     net = IVector(TINY)
     net.load_state_dict(model.state_dict())
-    there = net.to("cuda")(x.to("cuda")).cpu()
+    there = net.to(OTHER)(x.to(OTHER)).cpu()
     assert (there - model(x)).abs().max() < 1e-3

@@ -5,6 +5,7 @@ import json
 import laws
 import pytest
 import torch
+from conftest import OTHER
 
 from sepaudio import hub, registry
 from sepaudio.streaming import Streamer
@@ -186,7 +187,9 @@ def test_receptive_field_is_exact(name):
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_stream_equals_whole(name, sizes, length, dtype, device):
     model = tiny(name, dtype, device)
-    laws.streams_like_whole(model, audio(model, 2, length), sizes, given=given(model, 2))
+    # Chunks of other lengths take other ways through a card, which round otherwise.
+    allowed = 1e-4 if device.type == "cuda" and dtype == torch.float32 else None
+    laws.streams_like_whole(model, audio(model, 2, length), sizes, allowed, given(model, 2))
 
 
 @pytest.mark.parametrize("name", ["swishnet_wide", "mitas_causal", "tsenet_mitas_causal"])
@@ -274,23 +277,26 @@ def test_saved_and_loaded_is_the_same_to_the_bit(name, tmp_path):
 
 
 @pytest.mark.gpu
+@pytest.mark.usefixtures("exact")
 @pytest.mark.parametrize("name", [*TINY, *REAL])
 def test_cuda_agrees_with_cpu(name):
+    """Those with attention over bands or learned windows lose digits on the CPU already."""
+    allowed = 5e-3 if name in ("esresnet_attention", "esresnext_fbsp") else 1e-4
     model = tiny(name, torch.float32)
     x, more = audio(model, 2, model.sample_rate // 2), given(model, 2)
     with torch.no_grad():
         here = model(x, *more)
-        there = model.to("cuda")(x.to("cuda"), *(m.to("cuda") for m in more))
-        laws.close(there.cpu(), here, 1e-4)
+        there = model.to(OTHER)(x.to(OTHER), *(m.to(OTHER) for m in more))
+        laws.close(there.cpu(), here, allowed)
 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("name", REAL)
 def test_one_training_step_on_cuda(name):
-    model = registry.create(name).to("cuda").train()
+    model = registry.create(name).to(OTHER).train()
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-6)
     x, more = audio(model, 2, model.sample_rate), given(model, 2)
-    with torch.autocast("cuda", dtype=torch.bfloat16):
+    with torch.autocast(torch.device(OTHER).type, dtype=torch.bfloat16):
         loss = model(x, *more).float().square().mean()
     loss.backward()
     optimizer.step()

@@ -25,6 +25,7 @@ from . import recipe as recipes
 from .distill import DistillCfg, blended, said_by, teacher_of
 from .hints import with_hints, worst
 from .loop import Draw, best, run
+from .process import where_it_learned
 from .recipe import ClipRecipeCfg, OptimCfg
 from .start import TEXTURE, Start
 from .survey import say, say_left_out
@@ -326,12 +327,14 @@ def fit(
     ).to(memory_format=torch.contiguous_format)
     last, top, step = None, None, None
     if on:
-        last = right(averaged)
+        with where_it_learned(averaged):
+            last = right(averaged)
         if found := best(folder):
             step, weights = found
             other = registry.build(averaged.cfg)
             other.load_state_dict(weights)
-            top = right(other.eval())
+            with where_it_learned(other.eval()):
+                top = right(other)
     temperature = 1.0
     if on == "valid" and "head" not in recipe.freeze and not averaged.several:
         said = logits_of(averaged, clips, numbers, fill)

@@ -369,7 +369,7 @@ def run(
 def best(folder: Path) -> tuple[int, dict[str, Tensor]] | None:
     """The step with the best figure of a run with `keep_best=1`, and its averaged weights."""
     found = sorted((folder / "best").glob("*.pt"))
-    return (int(found[0].stem), torch.load(found[0], weights_only=True)) if found else None
+    return (int(found[0].stem), torch.load(found[0], "cpu", weights_only=True)) if found else None
 
 
 @contextmanager

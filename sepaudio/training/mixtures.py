@@ -23,6 +23,7 @@ from .fitted import fit_rest
 from .lists import about, listed
 from .loop import Draw, Objective, Validate, run
 from .presence import presence_of
+from .process import where_it_learned
 from .recipe import MixtureRecipeCfg
 from .survey import say_left_out
 
@@ -261,10 +262,9 @@ def fit(
     )
     if cfg.start_share:
         average(best, start, cfg.start_share)
-    best.to("cuda" if torch.cuda.is_available() else "cpu")
-    fit_rest(best, valid, cfg, presence, quiet)
-    figure = validate(best)
-    best.cpu()
+    with where_it_learned(best):
+        fit_rest(best, valid, cfg, presence, quiet)
+        figure = validate(best)
     unheard = [m.left_out for m in (train, valid) if isinstance(m, Shuffled)]
     n_left_out = len(left_out) + sum(int(rows.sum()) for rows in unheard)
     return TrainedOnMixtures(best, *_heard(train), figure, n_left_out)

@@ -12,7 +12,10 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import nn
 
 COMPILERS = ("g++", "clang++")
 
@@ -27,10 +30,30 @@ def quiet_lightning() -> Iterator[None]:
         warnings.filterwarnings("ignore", module="pytorch_lightning")
         warnings.filterwarnings("ignore", message=".*LeafSpec.*")
         warnings.filterwarnings("ignore", message="Torchinductor does not support.*complex")
+        warnings.filterwarnings("ignore", message="TensorFloat32 tensor cores")
+        # CUDA has threads of its own; the processes that are forked beside them only draw.
+        warnings.filterwarnings("ignore", message=".*multi-threaded, use of fork")
         try:
             yield
         finally:
             log.setLevel(level)
+
+
+@contextmanager
+def where_it_learned(model: nn.Module) -> Iterator[nn.Module]:
+    """A trained model, brought from the CPU to this process's CUDA device for what is left to do.
+
+    It comes back in the end; without such a device it stays where it is.
+    """
+    import torch
+
+    there = torch.cuda.is_available()
+    place = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if there else None
+    try:
+        yield model if place is None else model.to(place)
+    finally:
+        if place is not None:
+            model.to("cpu")
 
 
 def keep_memory() -> None:
