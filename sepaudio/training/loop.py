@@ -216,7 +216,8 @@ class Task(pl.LightningModule):  # type: ignore[misc,name-defined]
         means, news = (list(m.state_dict().values()) for m in (self.averaged, self.model))
         mixed = [(m, n) for m, n in zip(means, news, strict=True) if m.is_floating_point()]
         with torch.no_grad():
-            get_ema_multi_avg_fn(decay)(*map(list, zip(*mixed, strict=True)), None)
+            average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+            average(*map(list, zip(*mixed, strict=True)), None)
             for mean, new in zip(means, news, strict=True):
                 if not mean.is_floating_point():
                     mean.copy_(new)

@@ -282,7 +282,7 @@ def standardize(model: Any, train: Source, batch: int, items: int = 512) -> None
         batch: how many at once.
         items: how many in all.
     """
-    speaker = getattr(model, "speaker", None)
+    speaker: Any = getattr(model, "speaker", None)
     if not hasattr(speaker, "standardize"):
         return
     heard = []
