@@ -25,7 +25,7 @@ def test_a_compiled_step_is_the_same_step(speakers, tmp_path, architecture):
     torch.manual_seed(0)
     model = registry.create(architecture)
     batch = batch_at(mixers(cfg, model)[0], 4, 0)(0, 0, 1)
-    for how in (objective_of(model, cfg), compiled(objective_of(model, cfg))):
+    for how in (objective_of(model, cfg), compiled(objective_of(model, cfg), model)):
         model.zero_grad()
         loss = how(model, batch)
         loss.backward()
@@ -47,7 +47,7 @@ def test_a_compiled_step_on_clips_is_the_same_step(folds, tmp_path):
     model, loaded_clips = loaded(recipe)
     draw, objective = clips.lesson(loaded_clips, model, recipe)
     batch = draw(0, 0, 1)
-    for how in (objective, compiled(objective)):
+    for how in (objective, compiled(objective, model)):
         model.zero_grad()
         loss = how(model, batch)
         loss.backward()

@@ -184,7 +184,7 @@ def learning(name: str, batch: Run, device: torch.device, bf16: bool, fused: boo
     own = [p.requires_grad_(key not in dead) for key, p in model.named_parameters()]
     own = [p for p in own if p.requires_grad]
     optimizer, objective = torch.optim.Adam(own), objective_of(model, cfg)
-    objective = compiled(objective) if fused else objective
+    objective = compiled(objective, model) if fused else objective
 
     def step() -> None:
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):

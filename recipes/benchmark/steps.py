@@ -67,7 +67,7 @@ def step(cfg: recipes.MixtureRecipeCfg, batch: dict[str, Tensor], bf16: bool, fu
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name not in dead)
     objective = objective_of(model, cfg)
-    objective = compiled(objective) if fused else objective
+    objective = compiled(objective, model) if fused else objective
 
     def run() -> None:
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):

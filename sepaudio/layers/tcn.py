@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -144,6 +145,12 @@ class TCNCfg:
             )
 
 
+# of a block: 1x1, activation, norm, depthwise, activation, norm
+Inside: TypeAlias = tuple[nn.Module, nn.Module, nn.Module, nn.Module, nn.Module, nn.Module]
+# residual, skip, and what meets a condition
+Heads: TypeAlias = tuple[nn.Module | None, nn.Module | None, nn.Module | None]
+
+
 class TCN(nn.Module):
     """The blocks of a plan: 1x1, PReLU, norm, depthwise, PReLU, norm, then residual and skip.
 
@@ -195,6 +202,7 @@ class TCN(nn.Module):
         )
         reach = sum((cfg.conv_kernel - 1) * place.dilation for place in self.plan)
         self.receptive_frames = 1 + reach
+        self.fused_by: Callable[..., Any] | None = None  # see `fuse`
 
     def forward(
         self,
@@ -214,15 +222,22 @@ class TCN(nn.Module):
         total: Tensor | None = None
         last = len(self.plan) - 1
         for i, place in enumerate(self.plan):
-            here = context.at(i)
             v = embeddings[place.stack] if embeddings and self._conditioned(place) else None
-            inner = self._inside(x, place, v, here, lengths)
-            if self.skips:
-                y = self.skips[place.skip](inner)
+            skip = self.skips[place.skip] if self.skips else None
+            ends = skip is not None and i == last  # nobody would hear what goes on
+            residual = None if ends else self.residuals[place.residual]
+            heads = residual, skip, None if v is None else self.conditions[str(place.input)]
+            block = self.played if self.fused_by is None or context.streaming else self.fused_by
+            x, y = block(
+                self._modules_at(place), heads, x, v, place.dilation, context.at(i), lengths
+            )
+            if y is not None:
                 total = y if total is None else total + y
-            if not self.skips or i < last:  # else nobody would hear it
-                x = x + self.residuals[place.residual](inner)
         return x if total is None else total
+
+    def fuse(self) -> None:
+        """Compile the arithmetic of a block, once for all blocks that differ in weights alone."""
+        self.fused_by = torch.compile(self.played)
 
     def dead_parameters(self) -> tuple[str, ...]:
         """Weights that published counts include and no output depends on.
@@ -257,19 +272,40 @@ class TCN(nn.Module):
     def _conditioned(self, place: Place) -> bool:
         return place.first and place.stack in self.fused
 
-    def _inside(
-        self, x: Tensor, place: Place, v: Tensor | None, here: Context, lengths: Tensor | None
-    ) -> Tensor:
-        """x [B, bottleneck, L] -> what both heads of a block hear [B, hidden, L]."""
-        conv = self.inputs[place.input]
-        x = conv(x) if v is None else self.conditions[str(place.input)](x, v, conv)
-        x = self.acts_in[place.act](x)
-        x = self.norms_in[place.norm](x, here.at("norm_in"), lengths)
-        x = mask_time(x, lengths)  # after the end there is silence, as for a signal alone
-        x = self.depthwise[place.depthwise](x, place.dilation, here.at("depthwise"))
-        x = self.acts_out[place.act](x)
-        y: Tensor = self.norms_out[place.norm](x, here.at("norm_out"), lengths)
-        return y
+    def _modules_at(self, place: Place) -> Inside:
+        """What plays at a place up to both heads."""
+        return (
+            self.inputs[place.input],
+            self.acts_in[place.act],
+            self.norms_in[place.norm],
+            self.depthwise[place.depthwise],
+            self.acts_out[place.act],
+            self.norms_out[place.norm],
+        )
+
+    @staticmethod
+    def played(
+        inside: Inside,
+        heads: Heads,
+        x: Tensor,
+        v: Tensor | None,
+        dilation: int,
+        here: Context,
+        lengths: Tensor | None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """What a block does with x [B, bottleneck, L]: the next x, and its skip [B, skip, L].
+
+        Nothing in here depends on where the block is: weights come with the call.
+        """
+        conv, act_in, norm_in, depthwise, act_out, norm_out = inside
+        residual, skip, meets = heads
+        y = conv(x) if meets is None else meets(x, v, conv)
+        y = norm_in(act_in(y), here.at("norm_in"), lengths)
+        y = mask_time(y, lengths)  # after the end there is silence, as for a signal alone
+        y = act_out(depthwise(y, dilation, here.at("depthwise")))
+        y = norm_out(y, here.at("norm_out"), lengths)
+        aside = None if skip is None else skip(y)
+        return x if residual is None else x + residual(y), aside
 
 
 _KINDS = {

@@ -329,7 +329,7 @@ def run(
         atomic_text(before, resolved)
     judged = validate if cfg.valid_every else None
     paced = paced or (None if quiet else tell_pace)
-    learned = compiled(objective) if cfg.compile else objective
+    learned = compiled(objective, model) if cfg.compile else objective
     task = Task(model, learned, cfg, seed, folder, judged, frozen, paced, helper)
     loader = DataLoader(
         _Parts(draw, cfg, rank, world),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 COMPILERS = ("g++", "clang++")
+MANY = 8  # blocks of a stack from which on one is compiled for all
 
 
 @contextmanager
@@ -72,10 +73,16 @@ def fast_products() -> None:
     torch.set_float32_matmul_precision("high")
 
 
-def compiled(objective: Callable[..., Any]) -> Callable[..., Any]:
+def compiled(objective: Callable[..., Any], model: Any) -> Callable[..., Any]:
     """The same function, whose arithmetic is fused when it is first called.
 
-    Of one that only prepares what an `objective` of its own hears, that is what is fused.
+    Of a network of many blocks that differ in their weights alone a single block is compiled, which
+    takes seconds; of others everything, which takes minutes. Of a function that only prepares what
+    an `objective` of its own hears, that is what is compiled.
+
+    Args:
+        objective: model, batch -> loss.
+        model: what it is called with.
 
     Raises:
         ValueError: there is no C++ compiler.
@@ -87,6 +94,11 @@ def compiled(objective: Callable[..., Any]) -> Callable[..., Any]:
             f"optim.compile=true: expected a C++ compiler ({' or '.join(COMPILERS)}); install one, "
             "or pass optim.compile=false"
         )
+    blocks = [m for m in model.modules() if hasattr(m, "fuse")]
+    if many := [m for m in blocks if len(m.plan) >= MANY]:
+        for stack in many:
+            stack.fuse()
+        return objective
     inner = getattr(objective, "objective", None)
     if inner is None:
         return torch.compile(objective)
