@@ -6,8 +6,7 @@ Mixing: two speakers of 4 s at 8 kHz and an enrollment of 4 s out of generated v
 processes and made on the device; made of draws that lie there already, it shows what the device
 could do if it never waited. Steps: objective, gradient, clipping and Adam for the networks of the
 papers, on noise, and on mixtures that are drawn and made meanwhile. Hearing: the weights that ship,
-by the verbs and in batches. Compiled steps come last if they are asked for: compiling takes a
-minute, and with `--after FILE` they are timed only once that file is there.
+by the verbs and in batches. Compiled steps come last if they are asked for: compiling takes time.
 
 Every figure is the median of `--rounds` rounds; the device has finished when a clock is read. Parts
 that are not asked for keep their figures of before, from card.json.
@@ -232,8 +231,6 @@ def compiled_steps(options: argparse.Namespace, device: torch.device) -> Rows:
             step()
         first = time.perf_counter() - began
         print(f"{name} is compiled: {first:.1f} s", flush=True)
-        while options.after and not Path(options.after).exists():
-            time.sleep(0.2)
         row = cells(timed(step, *of(options)), n * MixingCfg().seconds)
         rows.append([name, "bf16, compiled", f"{n} of noise", *row, f"{first:.0f}"])
     return rows
@@ -327,7 +324,6 @@ def main() -> None:
     parser.add_argument("--heard", type=int, default=32, help="mixtures separated at once")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 4, 12])
     parser.add_argument("--compile", nargs="+", default=list(NETWORKS), help="networks")
-    parser.add_argument("--after", default="", help="a file")
     parser.add_argument("--output", default=str(HERE), help="folder of card.json and card.md")
     options = parser.parse_args()
     device = torch.device(options.device)

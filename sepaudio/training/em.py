@@ -162,7 +162,9 @@ class _Run:
         spread = spread - middle[:, :, None] * middle[:, None]
         spread = spread / (s[:, :, None] * s[:, None])
         most, directions = torch.linalg.eigh(spread)
-        step = s * directions[..., -1] * most[:, -1:].clamp(min=0.01).sqrt()
+        axis = directions[..., -1]  # whose sign is no library's to choose: which half comes first
+        axis = axis * axis.gather(1, axis.abs().argmax(1, keepdim=True)).sign()
+        step = s * axis * most[:, -1:].clamp(min=0.01).sqrt()
         step = torch.where(counts[chosen, None] >= LEAST, step, s)
         weights[chosen] /= 2
         weights = torch.cat([weights, weights[chosen]])
