@@ -100,7 +100,7 @@ class SelfAttention(nn.Module):
         return y
 
     def _headed(self, x: Tensor) -> Tensor:
-        """x [B, C, L] -> [B, heads, L, C / heads], side by side: CUDA's kernels want rows aligned."""
+        """x [B, C, L] -> [B, heads, L, C / heads], side by side: CUDA wants its rows aligned."""
         return x.reshape(len(x), self.heads, -1, x.shape[-1]).transpose(2, 3).contiguous()
 
     def _mask(self, asking: int, heard: int, like: Tensor, lengths: Tensor | None) -> Tensor | None:

@@ -7,9 +7,8 @@ many places; sharing is nothing but a repeated index in the plan.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
 import torch

@@ -45,8 +45,8 @@ class OptimCfg:
         keep_best: how many of the best weights are kept; the best of them is the result.
         accumulate: parts that a batch is learned from, one after the other.
         precision: Lightning's name of it: "32-true", "bf16-mixed", "16-mixed".
-        compile: let torch.compile fuse the arithmetic of a step, which takes a minute at the start
-            and a C++ compiler.
+        compile: let torch.compile fuse the arithmetic of a step, which takes a C++ compiler and a
+            minute at the start; seconds where a block is compiled for all, see `process.compiled`.
         threads: of the arithmetic on a CPU; a network this small is fastest with one.
         save_every: [s] between checkpoints.
     """
