@@ -1,19 +1,24 @@
 """Layers against what they stand for."""
 
+from dataclasses import replace
+
 import laws
 import pytest
 import torch
 from torch import nn
+from torch._dynamo.testing import CompileCounter
 from torch.nn import functional as F
 
 from sepaudio import layers
 from sepaudio.context import Stream
 from sepaudio.layers import (
+    TCN,
     GatedConv1d,
     PictureConv,
     SeparableConv1d,
     SeparableConv2d,
     SpatialSeparableConv2d,
+    TCNCfg,
     TimeConv,
 )
 from sepaudio.layers.conv import multiplied, shifted
@@ -251,3 +256,27 @@ def test_a_convolution_of_one_tap_is_a_product_of_matrices(bias):
     conv = TimeConv(5, 7, 1, bias=bias).double()
     x = torch.randn(3, 5, 11).double()
     torch.testing.assert_close(multiplied(x, conv.weight, conv.bias), conv(x))
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute")  # torch's own, while it compiles
+@pytest.mark.parametrize("how", ["whole", "lengths", "causal"])
+def test_one_compiled_block_plays_at_all_places(how):
+    torch._dynamo.reset()  # what was compiled for other tests counts as well
+    cfg = TCNCfg(bottleneck=4, hidden=6, skip=3, n_blocks=4, n_repeats=2, causal=how == "causal")
+    cfg = replace(cfg, norm="cumulative" if how == "causal" else "global", sharing="mitas")
+    torch.manual_seed(0)
+    tcn = TCN(cfg, embedding=5, how="film", fused=(0, 1))
+    given = {i: torch.randn(2, 5) for i in (0, 1)}
+    x, lengths = torch.randn(2, 4, 40), torch.tensor([40, 25]) if how == "lengths" else None
+    found = []
+    for counter in (None, CompileCounter()):
+        if counter is not None:
+            tcn.fuse(backend=counter, fullgraph=True)
+        tcn.zero_grad()
+        y = tcn(x, given, lengths=lengths)
+        y[:, :, :25].square().mean().backward()
+        found.append([y[:, :, :25], *(p.grad for p in tcn.parameters() if p.grad is not None)])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(other, one, rtol=1e-4, atol=1e-5)
+    # first of a stack, behind it, and the last, whose output is its skip alone
+    assert counter.frame_count <= 5 < len(tcn.plan)

@@ -52,10 +52,9 @@ class TimeConv(nn.Module):
             if x.is_cuda and self.groups == 1:
                 return multiplied(x, self.weight, self.bias)
             return F.conv1d(x, self.weight, self.bias, groups=self.groups)
-        if self._fuses(x):
+        if not context.streaming and self._fuses():
             before = reach if self.causal else reach // 2
-            if not context.streaming:
-                return shifted(x, self.weight, self.bias, dilation, before)
+            return shifted(x, self.weight, self.bias, dilation, before)
         if not self.causal and reach % 2 == 0:  # no copy of the signal just to pad it
             return F.conv1d(x, self.weight, self.bias, 1, reach // 2, dilation, self.groups)
         x = context.left(x, reach) if self.causal else F.pad(x, (reach // 2, reach - reach // 2))
@@ -63,10 +62,10 @@ class TimeConv(nn.Module):
             return x.new_zeros(len(x), len(self.weight), 0)
         return F.conv1d(x, self.weight, self.bias, dilation=dilation, groups=self.groups)
 
-    def _fuses(self, x: Tensor) -> bool:
-        """Whether a compiler that fuses arithmetic does better than the library's convolution."""
+    def _fuses(self) -> bool:
+        """Whether a compiler that fuses arithmetic does better than a library's convolution."""
         depthwise = self.weight.shape[1] == 1 and self.groups == len(self.weight)
-        return x.is_cuda and depthwise and torch.compiler.is_compiling()
+        return depthwise and torch.compiler.is_compiling()
 
 
 def multiplied(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

@@ -226,7 +226,7 @@ class TCN(nn.Module):
             ends = skip is not None and i == last  # nobody would hear what goes on
             residual = None if ends else self.residuals[place.residual]
             heads = residual, skip, None if v is None else self.conditions[str(place.input)]
-            block = self.played if self.fused_by is None or context.streaming else self.fused_by
+            block = self.played if context.streaming else self.fused_by or self.played
             x, y = block(
                 self._modules_at(place), heads, x, v, place.dilation, context.at(i), lengths
             )
@@ -234,9 +234,15 @@ class TCN(nn.Module):
                 total = y if total is None else total + y
         return x if total is None else total
 
-    def fuse(self) -> None:
-        """Compile the arithmetic of a block, once for all blocks that differ in weights alone."""
-        self.fused_by = torch.compile(self.played)
+    def fuse(self, **options: Any) -> None:
+        """Compile the arithmetic of a block, once for all blocks that differ in weights alone.
+
+        Streams are played as before.
+
+        Args:
+            options: of torch.compile.
+        """
+        self.fused_by = torch.compile(self.played, **options)
 
     def dead_parameters(self) -> tuple[str, ...]:
         """Weights that published counts include and no output depends on.
