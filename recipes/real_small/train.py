@@ -27,6 +27,10 @@ RECIPES = {
         "tsenet_small_present",
         [f"init={RUNS / 'tsenet_small_alike' / 'model'}"],
     ),
+    "tsenet_small_many": (
+        "tsenet_small_many",
+        [f"init={RUNS / 'tsenet_small_present' / 'model'}"],
+    ),
     "mitas_small": ("mitas_small", []),
     "mitas_small_longer": ("mitas_small_longer", [f"init={RUNS / 'mitas_small' / 'model'}"]),
     "mitas_small_unshared": ("mitas_small", ["model.tcn.sharing=none"]),
