@@ -21,7 +21,7 @@ from .start import held
 
 Array = NDArray[Any]
 
-# What silence may cost those who are there [dB], on the mean over speakers who were not learned from.
+# What silence may cost those who are there [dB], on the mean over speakers never heard before.
 COST = 0.2
 # And how many of them may fall silent: of a network that has learned little silence costs nothing.
 MISSES = 0.05
