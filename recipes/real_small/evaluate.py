@@ -35,6 +35,7 @@ MODELS = (
 )
 LISTS = ("two_speakers", "noise", "music", "absent")
 PRESENCE = ("with_speaker", "without_speaker")
+BEDS = ("noise", "music")
 PAIR = "Shared weights against unshared ones"
 SILENT = -40.0  # [dB] beside the mixture
 BEFORE = {  # recipes that a run goes on from
@@ -90,12 +91,15 @@ def judged(found: Scored, kept: Scored) -> tuple[str, dict[str, float]]:
         "silent_when_absent": float(np.mean([leak is None or leak <= SILENT for leak in leaks])),
         "cost_when_present_db": _gain(kept[PRESENCE[0]]) - _gain(here),
     }
+    over = {name: _gain(kept[name]) - _gain(found[name]) for name in BEDS if name in found}
+    figures |= {f"cost_over_{name}_db": cost for name, cost in over.items()}
+    more = "".join(f", {cost:.2f} dB over {name}" for name, cost in over.items())
     text = (
         f"Presence: calibration error {100 * figures['calibration_error']:.1f} %, right in "
         f"{100 * figures['accuracy']:.1f} % of {len(told)} mixtures of two, half of them without "
         f"the enrolled speaker. There the estimate is silent ({SILENT:g} dB or less beside the "
         f"mixture) in {100 * figures['silent_when_absent']:.1f} %; where the speaker is there "
-        f"this costs {figures['cost_when_present_db']:.2f} dB on the mean.\n\n"
+        f"this costs {figures['cost_when_present_db']:.2f} dB on the mean{more}.\n\n"
     )
     return text, figures
 
@@ -115,8 +119,8 @@ def tables(name: str, options: argparse.Namespace) -> tuple[str, dict[str, Any],
     text = as_markdown(summaries) + "\n"
     if net.task == "extraction" and net.cfg.presence:
         told = scored(net, out, options, PRESENCE)
-        kept = scored(net, out / "kept", options, PRESENCE[:1], least=0.0)
-        more, summaries["presence"] = judged(told, kept)
+        kept = scored(net, out / "kept", options, (*PRESENCE[:1], *BEDS), least=0.0)
+        more, summaries["presence"] = judged(told | {k: found[k] for k in BEDS if k in found}, kept)
         text += more
     return f"{described(net, folder)} {machine(net)}\n\n{text}", summaries, found
 
