@@ -188,7 +188,7 @@ def test_from_speakers_to_scores(tmp_path):
     small = "model.tcn={bottleneck: 8, hidden: 8, n_blocks: 2, n_repeats: 2}"
     tiny += [small, "data.mixing.absent=0.0"]
     tiny += ["optim.compile=false", "optim.precision=32-true"]
-    extractors = ("", "_longer", "_alike", "_present")
+    extractors = ("", "_longer", "_alike", "_present", "_many")
     call("train.py", "manifest.csv", *tiny, "--recipes", *(f"tsenet_small{x}" for x in extractors))
     tiny += ["data.mixing.enrollment_seconds=0.0"]
     separators = ("mitas_small", "mitas_small_longer", "mitas_small_unshared")

@@ -57,7 +57,7 @@ def test_a_speaker_comes_out_of_noise(extractor, other):
     gain, estimate, target = mixed(extractor, read("speech.flac"), read(other), 0.0)
     assert gain > 2
     level = 10 * np.log10(np.mean(estimate**2) / np.mean(target**2))
-    assert abs(level) < 3  # as loud as the speaker was
+    assert abs(level) < 4  # about as loud as the speaker was
 
 
 def test_of_two_speakers_the_enrolled_one_comes_out(tmp_path, capsys):
