@@ -52,12 +52,14 @@ def mixed(extractor, target, other, db):
     return metrics.si_snr(estimate, target) - metrics.si_snr(mixture, target), estimate, target
 
 
-@pytest.mark.parametrize("other", ["crying_baby.flac", "dishes.flac", "helicopter.flac"])
-def test_a_speaker_comes_out_of_noise(extractor, other):
+@pytest.mark.parametrize(
+    ("other", "off"), [("crying_baby.flac", 3), ("dishes.flac", 4), ("helicopter.flac", 3)]
+)
+def test_a_speaker_comes_out_of_noise(extractor, other, off):
     gain, estimate, target = mixed(extractor, read("speech.flac"), read(other), 0.0)
     assert gain > 2
     level = 10 * np.log10(np.mean(estimate**2) / np.mean(target**2))
-    assert abs(level) < 4  # about as loud as the speaker was
+    assert abs(level) < off  # about as loud as the speaker was [dB]
 
 
 def test_of_two_speakers_the_enrolled_one_comes_out(tmp_path, capsys):

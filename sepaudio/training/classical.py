@@ -159,8 +159,7 @@ def _mixtures(
     parts = [one.frames() for one in drawn]
     every = torch.cat(parts, dim=1).double()
     norm: Any = model.frames.standardize
-    norm.mean.copy_(every.mean(dim=1))
-    norm.std.copy_(every.std(dim=1).clamp(min=1e-3))
+    norm.measured(every.mean(dim=1), every.std(dim=1))
     steps = MixtureCfg(
         components=cfg.components,
         covariance="diagonal",

@@ -176,9 +176,7 @@ def standardize(model: Any, bank: Bank, usable: NDArray[np.int64], most: int = 4
     rows = usable[:: max(1, len(usable) // most)]
     x = bank.features[rows].astype(np.float64)
     mean, std = x.mean(axis=(0, 2)), x.std(axis=(0, 2))
-    norm = model.standardize
-    norm.mean.copy_(torch.from_numpy(mean))
-    norm.std.copy_(torch.from_numpy(np.maximum(std, 1e-3)))
+    model.standardize.measured(torch.from_numpy(mean), torch.from_numpy(std))
 
 
 @torch.no_grad()

@@ -201,5 +201,4 @@ def fit(
 def standardize(model: Any, found: Features, most: int = 400_000) -> None:
     """Measure mean and deviation of every feature on the recordings."""
     x = found.values[:: max(1, len(found.values) // most)].astype(np.float64)
-    model.standardize.mean.copy_(torch.from_numpy(x.mean(axis=0)))
-    model.standardize.std.copy_(torch.from_numpy(np.maximum(x.std(axis=0), 1e-3)))
+    model.standardize.measured(torch.from_numpy(x.mean(axis=0)), torch.from_numpy(x.std(axis=0)))

@@ -292,8 +292,7 @@ def standardize(model: Any, train: Source, batch: int, items: int = 512) -> None
         inside = torch.arange(x.shape[2], device=x.device) < frames[:, None]
         heard.append(x.movedim(1, 2)[inside])
     bands = torch.cat(heard)
-    speaker.standardize.mean.copy_(bands.mean(0))
-    speaker.standardize.std.copy_(bands.std(0).clamp_min(1e-3))
+    speaker.standardize.measured(bands.mean(0), bands.std(0))
 
 
 @torch.no_grad()
