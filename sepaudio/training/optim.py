@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-OPTIMIZERS = ("adamw", "adam", "rmsprop")
+OPTIMIZERS = ("adamw", "adam", "rmsprop", "muon")
 SCHEDULES = ("cosine", "plateau", "esresnet", "restarts", "late_decay")
 HELD, RISEN = 5, 15  # epochs of ESResNet's schedule: a tenth until the one, all of it at the other
 
@@ -32,8 +32,9 @@ class OptimCfg:
         lengths: clip lengths drawn for each batch [s].
         late_frame: end each clip at a random frame of its last half, one for the whole batch
             (the author's rule), so that the network learns to decide at any moment.
-        optimizer: "adamw"; "adam", whose decay is of all weights and part of the gradient; or
-            "rmsprop", as MobileNet and EfficientNet were trained with.
+        optimizer: "adamw"; "adam", whose decay is of all weights and part of the gradient;
+            "rmsprop", as MobileNet and EfficientNet were trained with; or "muon", see
+            `optimizers.Muon`.
         schedule: "cosine" to zero, "plateau": halved where validation stands still, or by epochs
             "esresnet", "restarts" (SwishNet's) or "late_decay" (its teacher's), see `factor`.
         lr_min: lowest learning rate of "restarts".

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -66,6 +67,102 @@ class RMSProp(torch.optim.Optimizer):
         p.sub_(state["momentum"])
 
 
+class Muon(torch.optim.Optimizer):
+    """Momentum, turned so that every direction of a matrix moves as far; the rest as AdamW does.
+
+    m <- mu m + (1 - mu) g, u <- mu m + (1 - mu) g. A matrix moves by 0.2 sqrt(max(rows, columns))
+    `orthogonal(u)`, which is as far on the mean as AdamW goes, so that both share a learning rate.
+    Convolutions are matrices of out channels by all else.
+
+    Sources: Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks"; scale:
+    Liu et al. 2025 (2502.16982), equation 4. Differs from torch.optim.Muon, which refuses
+    convolutions: matrices of one shape are turned at once, in float32.
+
+    Args:
+        params: groups of parameters; those of a group with "turned" true are matrices.
+        lr: learning rate.
+        momentum: mu.
+        betas: of AdamW's averages of gradients and their squares.
+        eps: of AdamW.
+        weight_decay: as a share of the weight, times the learning rate.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[dict[str, Any]],
+        lr: float = 1e-3,
+        momentum: float = 0.95,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ):
+        values = {"lr": lr, "momentum": momentum, "betas": betas, "eps": eps, "turned": False}
+        super().__init__(params, {**values, "weight_decay": weight_decay})
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """One step; the loss of `closure`, which computes the gradients, where there is one."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        with torch.no_grad():
+            for group in self.param_groups:
+                moved = [p for p in group["params"] if p.grad is not None]
+                for p in moved:
+                    p.mul_(1 - group["lr"] * group["weight_decay"])
+                (self._turn if group["turned"] else self._adapt)(moved, group)
+        return loss
+
+    def _turn(self, moved: list[Tensor], group: dict[str, Any]) -> None:
+        alike = defaultdict(list)
+        for p in moved:
+            alike[p.flatten(1).shape].append(p)
+        for (rows, columns), some in alike.items():
+            ways = []
+            for p in some:
+                assert p.grad is not None
+                state = self.state[p]
+                if not state:
+                    state["momentum"] = torch.zeros_like(p)
+                state["momentum"].lerp_(p.grad, 1 - group["momentum"])
+                ways.append(p.grad.lerp(state["momentum"], group["momentum"]).flatten(1))
+            pace = group["lr"] * 0.2 * max(rows, columns) ** 0.5
+            for p, way in zip(some, orthogonal(torch.stack(ways)), strict=True):
+                p.sub_(way.view_as(p), alpha=pace)
+
+    def _adapt(self, moved: list[Tensor], group: dict[str, Any]) -> None:
+        first, second = group["betas"]
+        for p in moved:
+            assert p.grad is not None
+            state = self.state[p]
+            if not state:
+                state["step"] = 0
+                state["mean"], state["square"] = torch.zeros_like(p), torch.zeros_like(p)
+            state["step"] += 1
+            state["mean"].lerp_(p.grad, 1 - first)
+            state["square"].lerp_(p.grad.square(), 1 - second)
+            width = (state["square"] / (1 - second ** state["step"])).sqrt() + group["eps"]
+            p.addcdiv_(state["mean"], width, value=-group["lr"] / (1 - first ** state["step"]))
+
+
+def orthogonal(x: Tensor, steps: int = 5) -> Tensor:
+    """Matrices [N, rows, columns] with their singular values brought near one, 0.7 to 1.2.
+
+    Source: the iteration of Newton and Schulz with the quintic of Jordan et al. 2024.
+
+    Args:
+        x: of any size.
+        steps: of the iteration.
+    """
+    high = x.shape[1] > x.shape[2]
+    y = (x.mT if high else x).float()
+    y = y / y.flatten(1).norm(dim=1)[:, None, None].clamp_min(1e-7)
+    for _ in range(steps):
+        gram = y @ y.mT
+        y = 3.4445 * y + (2.0315 * gram @ gram - 4.7750 * gram) @ y
+    return (y.mT if high else y).to(x.dtype)
+
+
 def depthwise(model: nn.Module) -> set[nn.Parameter]:
     """The filters of depthwise convolutions: each sees one channel of several."""
     found = set()
@@ -99,6 +196,12 @@ def optimizer_of(
         {"params": heavy, "weight_decay": weight_decay},
         {"params": light, "weight_decay": 0.0},
     ]
+    if name == "muon":
+        single = depthwise(model)
+        turned = [p for p in heavy if p not in single and min(p.flatten(1).shape) > 1]
+        kept = set(turned)
+        groups[0]["params"] = [p for p in heavy if p not in kept]
+        return Muon([{**groups[0], "params": turned, "turned": True}, *groups], lr=lr)
     return RMSProp(groups, lr=lr) if name == "rmsprop" else torch.optim.AdamW(groups, lr=lr)
 
 
