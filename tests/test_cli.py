@@ -129,6 +129,16 @@ def test_jsonl_and_top_k(capfd, tmp_path):
     assert list(row["probabilities"]) == [row["label"]]
 
 
+def test_a_name_that_promises_another_format_is_refused(capfd, tmp_path):
+    code, _, err = call(capfd, "classify", SAMPLES / "speech.flac", "-o", tmp_path / "found.pdf")
+    assert code == 2
+    assert "found.pdf: expected a name that ends in .csv, .jsonl, .json, .txt; or pass" in err
+    assert not list(tmp_path.iterdir())
+    asked = ("classify", SAMPLES / "speech.flac", "--format", "csv")
+    assert call(capfd, *asked, "-o", tmp_path / "found.pdf")[0] == 0
+    assert (tmp_path / "found.pdf").read_text() == call(capfd, *asked)[1]
+
+
 def test_table(capfd):
     code, out, _ = call(capfd, "classify", SAMPLES / "speech.flac", "--format", "table")
     assert code == 0

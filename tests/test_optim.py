@@ -11,7 +11,14 @@ from sepaudio.backbones import backbone
 from sepaudio.training.classify import cross_entropy
 from sepaudio.training.loop import Task
 from sepaudio.training.optim import factor
-from sepaudio.training.optimizers import RMSProp, depthwise, optimizer_of, sharpened
+from sepaudio.training.optimizers import (
+    Muon,
+    RMSProp,
+    depthwise,
+    optimizer_of,
+    orthogonal,
+    sharpened,
+)
 from sepaudio.training.recipe import OptimCfg
 
 
@@ -94,11 +101,68 @@ def test_depthwise_filters_are_spared():
         assert sorted(map(id, both)) == sorted(map(id, net.parameters()))
 
 
+@pytest.mark.parametrize("shape", [(3, 20, 50), (3, 50, 20), (2, 7, 7)])
+def test_turned_matrices_keep_their_directions(shape):
+    x = laws.noise(*shape)
+    u, _, vh = torch.linalg.svd(x, full_matrices=False)
+    values = u.mT @ orthogonal(x).double() @ vh.mT
+    within = values.diagonal(dim1=1, dim2=2)
+    assert 0.6 < within.min()
+    assert within.max() < 1.25
+    laws.close(values, torch.diag_embed(within), 1e-4)
+
+
+def test_nothing_that_moves_is_turned_into_noise():
+    assert torch.equal(orthogonal(torch.zeros(2, 4, 3)), torch.zeros(2, 4, 3))
+
+
+def test_muon_is_torchs_where_that_takes_the_weights():
+    """As close as torch's comes, which turns in bfloat16."""
+    start = laws.noise(24, 16, dtype=torch.float32)
+    ours, theirs = nn.Parameter(start[:, :, None].clone()), nn.Parameter(start.clone())
+    numbers = {"lr": 0.01, "weight_decay": 0.1}
+    one = Muon([{"params": [ours], "turned": True}], **numbers)
+    other = torch.optim.Muon([theirs], **numbers, adjust_lr_fn="match_rms_adamw")
+    for seed in range(5):
+        theirs.grad = laws.noise(24, 16, seed=seed, dtype=torch.float32)
+        ours.grad = theirs.grad[:, :, None].clone()
+        one.step()
+        other.step()
+    moved = (theirs.detach() - start).norm()
+    ours = ours.detach()[:, :, 0]
+    assert (ours - theirs.detach()).norm() < 0.02 * moved
+    assert (ours - start).norm().item() == pytest.approx(moved.item(), rel=0.02)
+
+
+def test_what_muon_does_not_turn_is_adamws():
+    start = laws.noise(9)
+    ours, theirs = nn.Parameter(start.clone()), nn.Parameter(start.clone())
+    one = Muon([{"params": [ours]}], lr=0.1, weight_decay=0.01)
+    other = torch.optim.AdamW([theirs], lr=0.1, weight_decay=0.01)
+    for seed in range(4):
+        ours.grad = theirs.grad = laws.noise(9, seed=seed)
+        one.step()
+        other.step()
+    laws.close(ours, theirs, 1e-12)
+
+
+def test_muon_turns_what_mixes_channels():
+    net = backbone("mobilenet_v1", 1, 0.125, n_classes=2)
+    turned, heavy, light = optimizer_of(net, "muon", 1e-3, 0.1).param_groups
+    assert len(turned["params"]) == 1 + 13 + 1  # the stem, pointwise convolutions, the head
+    assert set(heavy["params"]) == depthwise(net)
+    assert [group["weight_decay"] for group in (turned, heavy, light)] == [0.1, 0.1, 0.0]
+    every = [*turned["params"], *heavy["params"], *light["params"]]
+    assert sorted(map(id, every)) == sorted(map(id, net.parameters()))
+
+
 class Killed(Exception):
     """As a kill, but in the same process."""
 
 
-@pytest.mark.parametrize("changes", [{"optimizer": "rmsprop", "sam": 0.05}, {"sam": 0.05}])
+@pytest.mark.parametrize(
+    "changes", [{"optimizer": "rmsprop", "sam": 0.05}, {"sam": 0.05}, {"optimizer": "muon"}]
+)
 def test_a_run_that_breaks_off_goes_on_to_the_same_weights(tmp_path, changes):
     cfg = OptimCfg(**{**vars(CFG), "steps": 6, **changes})
     whole = fit(tmp_path / "whole", cfg)
@@ -121,7 +185,7 @@ def test_a_run_that_breaks_off_goes_on_to_the_same_weights(tmp_path, changes):
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"optimizer": "sgd"}, "optimizer='sgd': expected one of adamw, adam, rmsprop"),
+        ({"optimizer": "sgd"}, "optimizer='sgd': expected one of adamw, adam, rmsprop, muon"),
         ({"sam": -1.0}, r"sam=-1\.0 with accumulate=1"),
         ({"sam": 0.1, "accumulate": 2}, r"sam=0\.1 with accumulate=2"),
         ({"sam": 0.1, "precision": "16-mixed"}, "precision='16-mixed': expected 0 or more"),

@@ -15,6 +15,7 @@ from ..files import atomic_text, check_target
 from ..verbs.classify import DEFAULT, SILENCE_DB, Classification
 
 Format = Literal["auto", "table", "csv", "jsonl"]
+SUFFIXES = {".csv": "csv", ".jsonl": "jsonl", ".json": "jsonl", ".txt": "table", "": "csv"}
 
 
 def run(arguments: list[str]) -> int:
@@ -48,6 +49,7 @@ def run(arguments: list[str]) -> int:
     paths = io.find(options.paths)
     spare(options.output, paths)
     ready(options.output)
+    format = _format(options.format, options.output)
     net = verb.resolve(options.model, options.device)
     pictures = {options.plot_input: False, options.explain: True}
     pictures.pop(None, None)
@@ -68,7 +70,7 @@ def run(arguments: list[str]) -> int:
     )
     found = collect(results, len(paths), net, options, "classify")
     labels = list(net.labels)
-    text = WRITERS[_format(options.format, options.output)](found, labels, options.top_k)
+    text = WRITERS[format](found, labels, options.top_k)
     put(text, options.output)
     if pictures and not found[0].error:
         seen = explain.look(net, found[0], options.window, options.channel)
@@ -148,7 +150,13 @@ def _format(asked: str, output: str | None) -> str:
         return asked
     if output is None:
         return "table" if sys.stdout.isatty() else "csv"
-    return "jsonl" if Path(output).suffix in (".jsonl", ".json") else "csv"
+    suffix = Path(output).suffix.lower()
+    if suffix not in SUFFIXES:
+        raise ValueError(
+            f"{output}: expected a name that ends in {', '.join(filter(None, SUFFIXES))}; "
+            "or pass --format"
+        )
+    return SUFFIXES[suffix]
 
 
 def _progress(results: Iterator[Any], total: int, quiet: bool, verb: str) -> Iterator[Any]:
