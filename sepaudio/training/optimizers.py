@@ -155,7 +155,7 @@ def orthogonal(x: Tensor, steps: int = 5) -> Tensor:
         steps: of the iteration.
     """
     high = x.shape[1] > x.shape[2]
-    y = (x.mT if high else x).float()
+    y: Tensor = (x.mT if high else x).float()
     y = y / y.flatten(1).norm(dim=1)[:, None, None].clamp_min(1e-7)
     for _ in range(steps):
         gram = y @ y.mT
