@@ -188,10 +188,10 @@ def test_from_speakers_to_scores(tmp_path):
     small = "model.tcn={bottleneck: 8, hidden: 8, n_blocks: 2, n_repeats: 2}"
     tiny += [small, "data.mixing.absent=0.0"]
     tiny += ["optim.compile=false", "optim.precision=32-true"]
-    extractors = ("", "_longer", "_alike", "_present", "_many")
+    extractors = ("", "_longer", "_alike", "_present", "_many", "_muon")
     call("train.py", "manifest.csv", *tiny, "--recipes", *(f"tsenet_small{x}" for x in extractors))
     tiny += ["data.mixing.enrollment_seconds=0.0"]
-    separators = ("mitas_small", "mitas_small_longer", "mitas_small_unshared")
+    separators = ("mitas_small", "mitas_small_longer", "mitas_small_muon", "mitas_small_unshared")
     call("train.py", "manifest.csv", *tiny, "--recipes", *separators)
     shutil.copy(recipe / "README.md", tmp_path / "README.md")
     (tmp_path / "weights").mkdir()
@@ -199,12 +199,12 @@ def test_from_speakers_to_scores(tmp_path):
     more = ["--metrics", "snr", "--genders", "manifest.csv", *(["--plot"] if there else [])]
     call("evaluate.py", "--readme", tmp_path / "README.md", *more, "--publish", "weights")
     text = (tmp_path / "README.md").read_text()
-    for name, models in (("two_speakers", 8), ("music", 5)):
+    for name, models in (("two_speakers", 10), ("music", 6)):
         assert len(re.findall(rf"\| {name} +\| all +\| +2 \| si_snr ", text)) == models
         assert len(re.findall(rf"\| {name} +\| all +\| +2 \| snr ", text)) == models
     assert re.search(r"\| two_speakers \| (same|different) gender ", text)
     found = json.loads((tmp_path / "runs/real_small/scores/results.json").read_text())
-    assert set(found["tsenet_small_many"]) == {
+    assert set(found["tsenet_small_muon"]) == {
         "two_speakers",
         "noise",
         "music",

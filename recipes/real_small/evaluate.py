@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from stages import BEFORE, EXTRACTORS, RUNS, SEPARATORS
 
 from sepaudio import hub, load, metrics
 from sepaudio.cli import script
@@ -27,33 +28,19 @@ from sepaudio.verbs.results import described, fill, machine, score_lists
 from sepaudio.verbs.scores import Row, compare, summarise
 
 HERE = Path(__file__).parent
-RUNS = Path("runs/real_small")
-MODELS = (
-    *("tsenet_small_many", "tsenet_small_present", "tsenet_small_alike", "tsenet_small_longer"),
-    "tsenet_small",
-    *("mitas_small_longer", "mitas_small", "mitas_small_unshared"),
-)
+MODELS = (*EXTRACTORS[::-1], *SEPARATORS[::-1], "mitas_small_unshared")
 LISTS = ("two_speakers", "noise", "music", "absent")
 PRESENCE = ("with_speaker", "without_speaker")
 BEDS = ("noise", "music")
 PAIR = "Shared weights against unshared ones"
 SILENT = -40.0  # [dB] beside the mixture
-BEFORE = {  # recipes that a run goes on from
-    "tsenet_small_longer": ("tsenet_small",),
-    "tsenet_small_alike": ("tsenet_small", "tsenet_small_longer"),
-    "tsenet_small_present": ("tsenet_small", "tsenet_small_longer", "tsenet_small_alike"),
-    "tsenet_small_many": (
-        *("tsenet_small", "tsenet_small_longer", "tsenet_small_alike", "tsenet_small_present"),
-    ),
-    "mitas_small_longer": ("mitas_small",),
-}
 SHIPPED = {  # name of the weights, for `sepaudio list`, what they do
-    "tsenet_small_many": (
+    "tsenet_small_muon": (
         "one_speaker",
         "who is enrolled, out of a mixture",
         "Pulls the voice of one speaker out of a mixture, given a recording of that speaker.",
     ),
-    "mitas_small_longer": (
+    "mitas_small_muon": (
         "two_speakers",
         "two speakers apart",
         "Separates two speakers who talk at the same time.",

@@ -11,28 +11,17 @@ import argparse
 import json
 from pathlib import Path
 
+from stages import BEFORE, RUNS
+
 from sepaudio import train
 from sepaudio.cli import key_values, script
 
 HERE = Path(__file__).parent
-RUNS = Path("runs/real_small")
-RECIPES = {
-    "tsenet_small": ("tsenet_small", []),
-    "tsenet_small_longer": ("tsenet_small_longer", [f"init={RUNS / 'tsenet_small' / 'model'}"]),
-    "tsenet_small_alike": (
-        "tsenet_small_alike",
-        [f"init={RUNS / 'tsenet_small_longer' / 'model'}"],
-    ),
-    "tsenet_small_present": (
-        "tsenet_small_present",
-        [f"init={RUNS / 'tsenet_small_alike' / 'model'}"],
-    ),
-    "tsenet_small_many": (
-        "tsenet_small_many",
-        [f"init={RUNS / 'tsenet_small_present' / 'model'}"],
-    ),
-    "mitas_small": ("mitas_small", []),
-    "mitas_small_longer": ("mitas_small_longer", [f"init={RUNS / 'mitas_small' / 'model'}"]),
+RECIPES = {  # recipe, and what is changed in it
+    **{
+        name: (name, [f"init={RUNS / before[-1] / 'model'}"] if before else [])
+        for name, before in BEFORE.items()
+    },
     "mitas_small_unshared": ("mitas_small", ["model.tcn.sharing=none"]),
 }
 
