@@ -15,7 +15,7 @@ from ..files import atomic_text, check_target
 from ..verbs.classify import DEFAULT, SILENCE_DB, Classification
 
 Format = Literal["auto", "table", "csv", "jsonl"]
-SUFFIXES = {".csv": "csv", ".jsonl": "jsonl", ".json": "jsonl", ".txt": "table", "": "csv"}
+SUFFIXES = {".csv": "csv", ".jsonl": "jsonl", ".json": "jsonl", ".txt": "csv", "": "csv"}
 
 
 def run(arguments: list[str]) -> int:

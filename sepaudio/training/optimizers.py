@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim.adamw import adamw
 
 
 class RMSProp(torch.optim.Optimizer):
@@ -44,10 +45,7 @@ class RMSProp(torch.optim.Optimizer):
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step; the loss of `closure`, which computes the gradients, where there is one."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = _loss(closure)
         with torch.no_grad():
             for group in self.param_groups:
                 for p in group["params"]:
@@ -101,15 +99,10 @@ class Muon(torch.optim.Optimizer):
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step; the loss of `closure`, which computes the gradients, where there is one."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = _loss(closure)
         with torch.no_grad():
             for group in self.param_groups:
                 moved = [p for p in group["params"] if p.grad is not None]
-                for p in moved:
-                    p.mul_(1 - group["lr"] * group["weight_decay"])
                 (self._turn if group["turned"] else self._adapt)(moved, group)
         return loss
 
@@ -128,21 +121,38 @@ class Muon(torch.optim.Optimizer):
                 ways.append(p.grad.lerp(state["momentum"], group["momentum"]).flatten(1))
             pace = group["lr"] * 0.2 * max(rows, columns) ** 0.5
             for p, way in zip(some, orthogonal(torch.stack(ways)), strict=True):
-                p.sub_(way.view_as(p), alpha=pace)
+                p.mul_(1 - group["lr"] * group["weight_decay"]).sub_(way.view_as(p), alpha=pace)
 
     def _adapt(self, moved: list[Tensor], group: dict[str, Any]) -> None:
-        first, second = group["betas"]
-        for p in moved:
-            assert p.grad is not None
-            state = self.state[p]
+        states = [self.state[p] for p in moved]
+        for p, state in zip(moved, states, strict=True):
             if not state:
-                state["step"] = 0
+                state["step"] = torch.zeros(())
                 state["mean"], state["square"] = torch.zeros_like(p), torch.zeros_like(p)
-            state["step"] += 1
-            state["mean"].lerp_(p.grad, 1 - first)
-            state["square"].lerp_(p.grad.square(), 1 - second)
-            width = (state["square"] / (1 - second ** state["step"])).sqrt() + group["eps"]
-            p.addcdiv_(state["mean"], width, value=-group["lr"] / (1 - first ** state["step"]))
+        means, squares, steps = ([s[key] for s in states] for key in ("mean", "square", "step"))
+        adamw(
+            moved,
+            [p.grad for p in moved if p.grad is not None],
+            means,
+            squares,
+            [],
+            steps,
+            amsgrad=False,
+            beta1=group["betas"][0],
+            beta2=group["betas"][1],
+            lr=group["lr"],
+            weight_decay=group["weight_decay"],
+            eps=group["eps"],
+            maximize=False,
+        )
+
+
+def _loss(closure: Callable[[], Any] | None) -> Any:
+    """What a closure says, which computes gradients meanwhile; None without one."""
+    if closure is None:
+        return None
+    with torch.enable_grad():
+        return closure()
 
 
 def orthogonal(x: Tensor, steps: int = 5) -> Tensor:
