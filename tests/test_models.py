@@ -51,6 +51,8 @@ def expected_shape(model, batch, samples):
         return (batch, model.cfg.n_src, *inner, samples)
     if model.task == "extraction":
         return (batch, samples)
+    if model.task == "speaker":
+        return (batch, model.cfg.size)
     frames = (model.frontend.frames(samples),) if model.causal else ()
     return (batch, len(model.labels), *frames)
 
@@ -61,7 +63,7 @@ def step(model):
 
 
 def test_how_many_models_are_under_the_laws():
-    assert (len(TINY), len(CAUSAL), len(FINITE), len(REAL)) == (26, 10, 6, 39)
+    assert (len(TINY), len(CAUSAL), len(FINITE), len(REAL)) == (27, 10, 6, 40)
 
 
 @pytest.mark.parametrize("name", TINY)

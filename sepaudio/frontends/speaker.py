@@ -50,25 +50,51 @@ class SpeakerCfg:
     )
 
 
-@register(SpeakerCfg)
+_TINY = SpeakerCfg(
+    size=4,
+    features=mel_cfg("librosa", 1000, n_fft=64, window_length=64, hop=16, n_mels=6),
+    tcn=TCNCfg(bottleneck=5, hidden=6, skip=0, n_blocks=2, n_repeats=1, norm="channel"),
+)
+
+
+@register(
+    SpeakerCfg,
+    speaker_encoder=SpeakerCfg(
+        size=128,
+        features=mel_cfg("librosa", 8000, n_fft=512, window_length=512, hop=256, n_mels=64),
+        tcn=TCNCfg(bottleneck=128, hidden=256, skip=0, n_blocks=6, n_repeats=1, norm="channel"),
+    ),
+    speaker_encoder_test=_TINY,
+)
 class SpeakerEncoder(nn.Module):
     """Log-mel, a stack of dilated blocks, mean and deviation over time, one linear layer.
 
     Source: the layout of the learned encoders that followed TseNet's i-vector (Xu et al. 2020,
     2004.08326; Ge et al. 2020, 2005.04686): trained jointly with the extractor, one vector per
     recording. Differs: dilated separable blocks instead of their BLSTM or pooled ResNet blocks.
+
+    The default cfg, with a frame every 64 ms, is that of the first extractors; `speaker_encoder`
+    hears one every 32 ms, in four times the weights, and learns by itself before it learns with
+    an extractor.
     """
 
     task = "speaker"
+    channels = None
+    minimum_length = 1  # [samples]
+    causal = False  # the vector is of the whole recording
+    latency = None
+    receptive_field = None
 
     def __init__(self, cfg: SpeakerCfg):
         super().__init__()
         self.cfg = cfg
         self.sample_rate = cfg.features.sample_rate  # [Hz]
+        self.hop = cfg.features.hop  # [samples]
         self.frontend = LogMel(cfg.features)
         self.standardize = FixedNorm(cfg.features.n_mels)
         self.bottleneck = TimeConv(cfg.features.n_mels, cfg.tcn.bottleneck, 1)
         self.tcn = TCN(cfg.tcn)
+        self.dead_parameters = tuple(f"tcn.{name}" for name in self.tcn.dead_parameters())
         self.head = nn.Linear(2 * (cfg.tcn.skip or cfg.tcn.bottleneck), cfg.size)
 
     def forward(self, enrollment: Tensor, lengths: Tensor | None = None) -> Tensor:

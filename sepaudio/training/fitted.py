@@ -28,6 +28,8 @@ def fit_rest(
     quiet: bool,
 ) -> None:
     """What no gradient finds, measured when all else is learned, but for parts that are frozen."""
+    if model.task == "speaker":
+        return
     items, batch = cfg.data.valid_items, cfg.optim.batch
     decoder = [f"decoder.{name}" for name in model.decoder.state_dict()]
     if not any(held(name, cfg.freeze) for name in decoder):

@@ -1,10 +1,10 @@
-"""Training of separators and extractors on mixtures that are drawn or made as they are needed."""
+"""Training of separators, extractors and speaker encoders on mixtures made as they are needed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .. import hub, registry
 from ..data import manifest
 from ..data.dataset import Shuffled
 from ..data.mixing import load
-from ..losses import LOSSES, absent, contrast, level_error, pit
+from ..losses import LOSSES, absent, level_error, pit
 from . import recipe as recipes
 from .draws import Batch, Source, batch_at, batches, hearing, lengths_of, placed, tell_pace, workers
 from .fitted import fit_rest
@@ -26,6 +25,7 @@ from .presence import presence_of
 from .process import where_it_learned
 from .recipe import MixtureRecipeCfg
 from .survey import say_left_out
+from .voices import standardize, told_apart, translate, voices, with_speaker
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class TrainedOnMixtures:
         model: the averaged weights of the best step, or the last without validation.
         names: of the collections that were heard.
         fingerprint: of the recordings.
-        valid: loss on the validation mixtures [dB].
+        valid: loss on the validation mixtures, see `unit`.
         left_out: how many recordings could not be read; of lists how many mixtures this process
             and its workers could not make.
     """
@@ -111,27 +111,23 @@ def missed(logits: Tensor, here: Tensor) -> Tensor:
     return 0.5 * torch.where(here, losses / share, losses / (1 - share)).mean()
 
 
-def told_apart(speaker: Any, embedding: Tensor, batch: Batch) -> Tensor:
-    """How badly the enrollments tell their speakers among all sources of the batch [nats]."""
-    sources = batch["sources"]
-    slots = torch.arange(sources.shape[1], device=embedding.device)
-    real = slots < batch["n_src"][:, None]  # [B, S]; the rest is silence
-    match = batch["target"] + sources.shape[1] * torch.arange(len(sources), device=slots.device)
-    match = match.masked_fill(batch["target"] < 0, -1)
-    losses = contrast(embedding, speaker(sources.flatten(0, 1)), match, heard=real.flatten())
-    return losses.sum() / (match >= 0).sum().clamp_min(1)
-
-
 def objective_of(model: Any, cfg: MixtureRecipeCfg, judge: nn.Module | None = None) -> Objective:
-    """What a model of either job minimises; `judge` is that of `extraction`."""
+    """What a model minimises by its job; `judge` is that of `extraction`."""
     if model.task == "separation":
         return separation(cfg.loss)
+    if model.task == "speaker":
+        return voices
     if model.speaker is None:
         raise ValueError(
             f"{cfg.architecture} has no speaker front-end: give one in the recipe, "
             "model: {speaker: {...}} or speaker: FOLDER"
         )
     return extraction(cfg.loss, cfg.absent, cfg.voices, cfg.level, cfg.presence, judge)
+
+
+def unit(model: Any) -> str:
+    """Of the loss of a model."""
+    return "nats" if model.task == "speaker" else "dB"
 
 
 def judge_of(model: Any, cfg: MixtureRecipeCfg) -> nn.Module | None:
@@ -145,26 +141,6 @@ def judge_of(model: Any, cfg: MixtureRecipeCfg) -> nn.Module | None:
     for parameter in judge.parameters():
         nn.init.zeros_(parameter)
     return judge
-
-
-def with_speaker(model: Any, folder: str | Path) -> nn.Module:
-    """An extractor with the front-end in a folder; what that has of weights learns with the rest.
-
-    Raises:
-        ValueError: it is no such front-end, or its rate or the size of its vectors do not fit.
-    """
-    speaker: Any = hub.load(folder)
-    task = getattr(speaker, "task", "")
-    if model.task != "extraction" or task != "speaker":
-        raise ValueError(
-            f"speaker={folder} with {type(model).__name__}: expected a folder of "
-            "`sepaudio prepare ivector`, and an extractor"
-        )
-    made = registry.build(replace(model.cfg, speaker=speaker.cfg))
-    kept = {key: x for key, x in model.state_dict().items() if not key.startswith("speaker.")}
-    given = {f"speaker.{key}": x for key, x in speaker.state_dict().items()}
-    made.load_state_dict({**kept, **given})
-    return made
 
 
 def check_fit(cfg: MixtureRecipeCfg, model: Any) -> None:
@@ -226,13 +202,13 @@ def fit(
     Raises:
         ValueError: the recipe and the data do not fit together; the message says where.
     """
+    before: Any = model
     if cfg.speaker:
         model = with_speaker(model, cfg.speaker)
     if cfg.start_share and not cfg.init:
         raise ValueError(
             f"start_share={cfg.start_share} without init: expected weights to start from"
         )
-    start = deepcopy(model.state_dict()) if cfg.start_share else {}
     train, valid = mixers(cfg, model)
     shelves = [s for mixer in (train, valid) for s in mixer.shelves.values()]
     left_out = [text for shelf in shelves for text in shelf.left_out]
@@ -240,6 +216,9 @@ def fit(
         say_left_out(left_out)
     if not cfg.init and not cfg.speaker:
         standardize(model, train, cfg.optim.batch)
+    if cfg.init and cfg.speaker:
+        translate(model, before.speaker, train, cfg.optim.batch)
+    start = deepcopy(model.state_dict()) if cfg.start_share else {}
     presence = presence_of(model, cfg)  # before the first step, so that what lacks is told
     judge = judge_of(model, cfg)
     objective = objective_of(model, cfg, judge)
@@ -257,7 +236,7 @@ def fit(
         workers=workers(train, cfg.data.workers),
         helper=judge,
         paced=None if quiet else tell_pace(cfg),
-        names={"loss": "loss [dB]", "valid": "valid loss [dB]"},
+        names={"loss": f"loss [{unit(model)}]", "valid": f"valid loss [{unit(model)}]"},
         quiet=quiet,
     )
     if cfg.start_share:
@@ -268,31 +247,6 @@ def fit(
     unheard = [m.left_out for m in (train, valid) if isinstance(m, Shuffled)]
     n_left_out = len(left_out) + sum(int(rows.sum()) for rows in unheard)
     return TrainedOnMixtures(best, *_heard(train), figure, n_left_out)
-
-
-@torch.no_grad()
-def standardize(model: Any, train: Source, batch: int, items: int = 512) -> None:
-    """Give a speaker front-end that learns the mean and deviation of its bands.
-
-    Without them most of what its first layer hears is how far bands lie below 0 dB.
-
-    Args:
-        model: of either job; a separator and an extractor without such a front-end stay.
-        train: draws the mixtures whose enrollments are measured.
-        batch: how many at once.
-        items: how many in all.
-    """
-    speaker: Any = getattr(model, "speaker", None)
-    if not hasattr(speaker, "standardize"):
-        return
-    heard = []
-    for made in batches(train, 1, items, batch, model):
-        x = speaker.frontend(made["enrollment"])
-        frames = speaker.frontend.frames(made["enrollment_lengths"])
-        inside = torch.arange(x.shape[2], device=x.device) < frames[:, None]
-        heard.append(x.movedim(1, 2)[inside])
-    bands = torch.cat(heard)
-    speaker.standardize.measured(bands.mean(0), bands.std(0))
 
 
 @torch.no_grad()

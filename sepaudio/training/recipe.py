@@ -138,18 +138,19 @@ class RecipeCfg:
 
 @dataclass(frozen=True, kw_only=True)
 class MixtureRecipeCfg:
-    """One run of a separator or an extractor.
+    """One run of a separator, an extractor or a speaker encoder.
 
     Attributes:
         architecture: a registered name.
         model: values of its cfg that differ; with `init`, of that one's.
         init: weights to start from, as in `RecipeCfg`.
         freeze: parts that keep their weights, such as "tcn" or "encoder".
-        speaker: folder of the front-end that an extractor hears enrollments by, such as one of
-            `sepaudio prepare ivector`, relative to the working folder; "" where it is in `model`.
+        speaker: folder of the front-end that an extractor hears enrollments by, such as a trained
+            `speaker_encoder` or one of `sepaudio prepare ivector`, relative to the working folder;
+            "" where it is in `model`. With `init` it takes the place of the one there.
         data: see `SpeakersCfg`.
         optim: see `OptimCfg`.
-        loss: a key of `losses.LOSSES`.
+        loss: a key of `losses.LOSSES`; speaker encoders have their own, `losses.contrast`.
         absent: weight of the loss on mixtures without the enrolled speaker.
         voices: weight of telling speakers apart by their vectors, see `losses.contrast`; for
             extractors whose speaker encoder learns with them.
@@ -230,9 +231,8 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> AnyRecipe:
     """The recipe in a YAML file, with `key=value` overrides such as "optim.lr=1e-3".
 
     The architecture's job decides which keys there are: `ClipRecipeCfg` for classifiers of
-    pictures of several bands, `RecipeCfg` for other classifiers, `MixtureRecipeCfg` for separators
-    and extractors. Manifests are taken relative to the recipe's
-    folder.
+    pictures of several bands, `RecipeCfg` for other classifiers, `MixtureRecipeCfg` for all else.
+    Manifests are taken relative to the recipe's folder.
 
     Raises:
         ValueError: no such file, no such key, or a value of another type; the key is named.

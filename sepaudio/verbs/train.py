@@ -104,7 +104,7 @@ def train(
         trained, names = mixed.model, mixed.names
         measured = {
             "data_fingerprint": mixed.fingerprint,
-            "valid_loss_db": mixed.valid,
+            f"valid_loss_{mixtures.unit(trained).lower()}": mixed.valid,
             "left_out": mixed.left_out,
         }
     about = {**describe(cfg, names, start), **measured}
@@ -155,7 +155,7 @@ def describe(
     """What config.json says of a run beside the model itself and what was measured."""
     named = {"data": _without_paths(cfg), **({"init": start.name} if start else {})}
     if isinstance(cfg, recipes.MixtureRecipeCfg):
-        named["speaker"] = Path(cfg.speaker).name
+        named["speaker"] = "/".join(Path(cfg.speaker).parts[-2:])
     else:
         named["hint"] = asdict(cfg.hint) | {"teacher": Path(cfg.hint.teacher).name}
         digests = [hub.about(name)["sha256"] for name in cfg.distill.teachers if cfg.distill.on]

@@ -1,0 +1,110 @@
+"""Speaker encoders: how they learn to tell voices apart, and how one takes another's place."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .. import hub, registry
+from ..losses import contrast
+from .draws import Batch, Source, batches
+
+RIDGE = 1e-4  # of the translation, beside vectors whose every number has variance one
+
+
+def voices(model: Any, batch: Batch) -> Tensor:
+    """What a speaker encoder minimises by itself, see `told_apart`."""
+    return told_apart(model, model(batch["enrollment"], batch["enrollment_lengths"]), batch)
+
+
+def told_apart(speaker: Any, embedding: Tensor, batch: Batch) -> Tensor:
+    """How badly the enrollments tell their speakers among all sources of the batch [nats]."""
+    sources = batch["sources"]
+    slots = torch.arange(sources.shape[1], device=embedding.device)
+    real = slots < batch["n_src"][:, None]  # [B, S]; the rest is silence
+    match = batch["target"] + sources.shape[1] * torch.arange(len(sources), device=slots.device)
+    match = match.masked_fill(batch["target"] < 0, -1)
+    losses = contrast(embedding, speaker(sources.flatten(0, 1)), match, heard=real.flatten())
+    return losses.sum() / (match >= 0).sum().clamp_min(1)
+
+
+def with_speaker(model: Any, folder: str | Path) -> nn.Module:
+    """An extractor with the front-end in a folder; what that has of weights learns with the rest.
+
+    Raises:
+        ValueError: it is no such front-end, or its rate or the size of its vectors do not fit.
+    """
+    speaker: Any = hub.load(folder)
+    task = getattr(speaker, "task", "")
+    if model.task != "extraction" or task != "speaker":
+        raise ValueError(
+            f"speaker={folder} with {type(model).__name__}: expected the folder of a speaker "
+            "encoder, such as `sepaudio prepare ivector` writes, and an extractor"
+        )
+    made = registry.build(replace(model.cfg, speaker=speaker.cfg))
+    kept = {key: x for key, x in model.state_dict().items() if not key.startswith("speaker.")}
+    given = {f"speaker.{key}": x for key, x in speaker.state_dict().items()}
+    made.load_state_dict({**kept, **given})
+    return made
+
+
+@torch.no_grad()
+def standardize(model: Any, train: Source, batch: int, items: int = 512) -> None:
+    """Give a speaker front-end that learns the mean and deviation of its bands.
+
+    Without them most of what its first layer hears is how far bands lie below 0 dB.
+
+    Args:
+        model: such a front-end, or an extractor with one; others stay as they are.
+        train: draws the mixtures whose enrollments are measured.
+        batch: how many at once.
+        items: how many in all.
+    """
+    speaker: Any = model if model.task == "speaker" else getattr(model, "speaker", None)
+    if not hasattr(speaker, "standardize"):
+        return
+    heard = []
+    for made in batches(train, 1, items, batch, model):
+        x = speaker.frontend(made["enrollment"])
+        frames = speaker.frontend.frames(made["enrollment_lengths"])
+        inside = torch.arange(x.shape[2], device=x.device) < frames[:, None]
+        heard.append(x.movedim(1, 2)[inside])
+    bands = torch.cat(heard)
+    speaker.standardize.measured(bands.mean(0), bands.std(0))
+
+
+@torch.no_grad()
+def translate(model: Any, before: Any, train: Source, batch: int, items: int = 2048) -> None:
+    """Let an extractor that was trained with another front-end understand the vectors of its own.
+
+    The layers that hear a vector are widened by the affine map, found by least squares, that turns
+    the new front-end's vectors of many enrollments into the old one's: so training goes on from an
+    extractor that follows speakers, if worse than it did.
+
+    Args:
+        model: whose `dense` layers are changed; one without them stays as it is.
+        before: the front-end that it was trained with; without one, as before.
+        train: draws the mixtures whose enrollments are heard.
+        batch: how many at once.
+        items: how many in all.
+    """
+    if before is None or not len(model.dense):
+        return
+    made: list[list[Tensor]] = [[], []]
+    for some in batches(train, 2, items, batch, model):
+        for found, speaker in zip(made, (model.speaker, before), strict=True):
+            found.append(speaker(some["enrollment"], some["enrollment_lengths"]).double())
+    new, old = (torch.cat(found) for found in made)
+    mean, deviation = new.mean(0), new.std(0).clamp_min(1e-6)
+    x, y = (new - mean) / deviation, old - old.mean(0)
+    scatter = x.T @ x + RIDGE * len(x) * torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
+    weight = torch.linalg.solve(scatter, x.T @ y).T / deviation  # [old, new]
+    bias = old.mean(0) - weight @ mean
+    for layer in model.dense:
+        linear = layer[0]
+        linear.bias += (linear.weight.double() @ bias).to(linear.bias)
+        linear.weight.copy_(linear.weight.double() @ weight)

@@ -1,0 +1,80 @@
+"""Speaker encoders: learning to tell voices apart alone, and one in the place of another."""
+
+from copy import deepcopy
+
+import pytest
+import torch
+from hums import recipe_of
+
+from sepaudio import hub, registry
+from sepaudio.training import recipe as recipes
+from sepaudio.training.mixtures import batch_at, mixers, voices
+from sepaudio.training.voices import translate, with_speaker
+from sepaudio.verbs.train import rehearse, train
+
+ENCODER = "speaker_encoder_test"
+
+
+def test_an_encoder_learns_to_tell_voices_apart(speakers, tmp_path):
+    path = recipe_of(speakers, tmp_path, ENCODER)
+    more = ["optim.steps=60", "optim.batch=8", "optim.valid_every=0"]
+    made = train(path, more, output=tmp_path / "run", quiet=True)
+    config, learned = hub.read_config(made), hub.load(made)
+    torch.manual_seed(0)
+    untrained = registry.create(ENCODER).eval()
+    mixer, _ = mixers(recipes.read(path, more), untrained)
+    batch = batch_at(mixer, 16, 0)(5000, 0, 1)  # mixtures that training did not draw
+    with torch.no_grad():
+        before, after = (float(voices(model, batch)) for model in (untrained, learned))
+    assert after < before - 0.3  # nats
+    assert config["architecture"] == ENCODER
+    assert config["valid_loss_nats"] > 0 and "valid_loss_db" not in config
+    assert learned.standardize.mean.abs().max() > 0  # was measured, not left at zero
+
+
+def test_an_extractor_learns_on_with_the_encoder(speakers, tmp_path):
+    path = recipe_of(speakers, tmp_path, ENCODER)
+    encoder = train(path, ["optim.steps=2"], output=tmp_path / "voices", quiet=True)
+    path = recipe_of(speakers, tmp_path, "tsenet_test")
+    first = train(path, ["optim.steps=2"], output=tmp_path / "first", quiet=True)
+    more = [f"speaker={encoder}", "optim.steps=1", "optim.lr=1e-9", "optim.weight_decay=0"]
+    assert any("steps" in line for line in rehearse(path, more, init=first))
+    made = train(path, more, init=first, output=tmp_path / "second", quiet=True)
+    given, found = hub.load(encoder).state_dict(), hub.load(made).speaker.state_dict()
+    for key, value in found.items():
+        torch.testing.assert_close(value, given[key], rtol=0, atol=1e-6)
+    old, new = hub.load(first), hub.load(made)
+    torch.testing.assert_close(new.bottleneck.weight, old.bottleneck.weight, rtol=0, atol=1e-6)
+    assert not torch.allclose(new.dense[0][0].weight, old.dense[0][0].weight, atol=1e-3)
+    assert hub.read_config(made)["recipe"]["speaker"] == "voices/model"
+    with pytest.raises(ValueError, match="expected the folder of a speaker encoder"):
+        with_speaker(old, first)
+
+
+def test_vectors_that_say_the_same_otherwise_are_understood(speakers, tmp_path):
+    """Turned, stretched and moved, they lead to the same estimates."""
+    cfg = recipes.read(recipe_of(speakers, tmp_path, "tsenet_test"))
+    torch.manual_seed(1)
+    model = registry.create("tsenet_test").eval()
+    mixer, _ = mixers(cfg, model)
+    other = deepcopy(model)
+    turn = torch.randn(4, 4) + 2 * torch.eye(4)
+    head = other.speaker.head
+    with torch.no_grad():
+        head.weight.copy_(turn @ head.weight)
+        head.bias.copy_(turn @ head.bias + 3)
+    batch = batch_at(mixer, 16, 0)(5000, 0, 1)
+
+    def estimates(net):
+        embedding = net.speaker(batch["enrollment"], batch["enrollment_lengths"])
+        with torch.no_grad():
+            return net(batch["mixture"], embedding)
+
+    wanted, before = estimates(model), estimates(other)
+    translate(other, model.speaker, mixer, 16, 128)
+    size = wanted.norm()
+    assert (before - wanted).norm() > 0.02 * size
+    assert (estimates(other) - wanted).norm() < 0.005 * size
+    kept = deepcopy(other.state_dict())
+    translate(other, None, mixer, 16, 128)  # vectors had come from elsewhere: nothing to go by
+    assert all(torch.equal(value, kept[key]) for key, value in other.state_dict().items())
