@@ -118,18 +118,27 @@ def test_a_run_killed_ten_times_gives_the_same_weights(tmp_path, save_every):
 
 
 SCRIPT = """
-import sys
+import os, sys, time
 sys.path.insert(0, {tests!r})
 import torch
 from little_runs import CFG, FROZEN, fit
 from dataclasses import replace
-model = fit({folder!r}, replace(CFG, ema=0.0), dropout=0.0, frozen=FROZEN)
-torch.save(model.state_dict(), {folder!r} + f"/final_{{__import__('os').environ['RANK']}}.pt")
+from types import SimpleNamespace
+from sepaudio.training import loop
+rank = int(os.environ["RANK"])
+loop.time = SimpleNamespace(monotonic=lambda: time.monotonic() * 1e6**rank)
+cfg = replace(CFG, ema=0.0, save_every=1000.0)
+model = fit({folder!r}, cfg, dropout=0.0, frozen=FROZEN)
+torch.save(model.state_dict(), {folder!r} + f"/final_{{rank}}.pt")
 """
 
 
 def test_two_processes_learn_as_one(tmp_path):
-    """Each takes half of every batch; what comes out is that of one process, but for rounding."""
+    """Each takes half of every batch; what comes out is that of one process, but for rounding.
+
+    By the clock of the second it is time to save after every step, by that of the first never: a
+    save waits for all, so they have to agree.
+    """
     folder = tmp_path / "two"
     script = tmp_path / "script.py"
     tests = str(Path(__file__).parent)
@@ -141,7 +150,11 @@ def test_two_processes_learn_as_one(tmp_path):
         "PYTHONPATH": str(Path(__file__).parent.parent),
     }
     done = subprocess.run(
-        [*command, "--standalone", str(script)], env=environment, capture_output=True, text=True
+        [*command, "--standalone", str(script)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     states = [torch.load(folder / f"final_{rank}.pt") for rank in (0, 1)]

@@ -188,8 +188,9 @@ def test_from_speakers_to_scores(tmp_path):
     small = "model.tcn={bottleneck: 8, hidden: 8, n_blocks: 2, n_repeats: 2}"
     tiny += [small, "data.mixing.absent=0.0"]
     tiny += ["optim.compile=false", "optim.precision=32-true"]
-    extractors = ("", "_longer", "_alike", "_present", "_many", "_muon")
-    call("train.py", "manifest.csv", *tiny, "--recipes", *(f"tsenet_small{x}" for x in extractors))
+    extractors = ("", "_longer", "_alike", "_present", "_many", "_muon", "_voices")
+    extractors = ("voices_small", *(f"tsenet_small{x}" for x in extractors))
+    call("train.py", "manifest.csv", *tiny, "--recipes", *extractors)
     tiny += ["data.mixing.enrollment_seconds=0.0"]
     separators = ("mitas_small", "mitas_small_longer", "mitas_small_muon", "mitas_small_unshared")
     call("train.py", "manifest.csv", *tiny, "--recipes", *separators)
@@ -199,18 +200,15 @@ def test_from_speakers_to_scores(tmp_path):
     more = ["--metrics", "snr", "--genders", "manifest.csv", *(["--plot"] if there else [])]
     call("evaluate.py", "--readme", tmp_path / "README.md", *more, "--publish", "weights")
     text = (tmp_path / "README.md").read_text()
-    for name, models in (("two_speakers", 10), ("music", 6)):
+    for name, models in (("two_speakers", 11), ("music", 7)):
         assert len(re.findall(rf"\| {name} +\| all +\| +2 \| si_snr ", text)) == models
         assert len(re.findall(rf"\| {name} +\| all +\| +2 \| snr ", text)) == models
     assert re.search(r"\| two_speakers \| (same|different) gender ", text)
     found = json.loads((tmp_path / "runs/real_small/scores/results.json").read_text())
-    assert set(found["tsenet_small_muon"]) == {
-        "two_speakers",
-        "noise",
-        "music",
-        "absent",
-        "presence",
-    }
+    lists = {"two_speakers", "noise", "music", "absent"}
+    assert set(found["tsenet_small_voices"]) == {*lists, "presence", "voices"}
+    assert 0 <= found["voices_small"]["voices"]["equal_error_rate"] <= 1
+    assert " nats. Measured on cpu" in text and "equal error rate" in text
     assert "Shared weights against unshared ones" in text
     index = json.loads((tmp_path / "weights" / "index.json").read_text())
     assert set(index) == {"one_speaker", "two_speakers"}

@@ -3,9 +3,10 @@
     python recipes/real_small/evaluate.py [--lists runs/real_small/lists] [--models NAME ...]
         [--metrics sdr,pesq,stoi] [--genders MANIFEST.csv] [--plot] [--publish sepaudio/pretrained]
 
-An extractor is scored on all lists, a separator on two_speakers.csv; of networks without a run
-README.md keeps what it says. Beside the tables every
-mixture's scores, the first examples as audio and pictures (--plot) go to runs/real_small/scores.
+An extractor is scored on all lists, a separator on two_speakers.csv, a speaker encoder by how well
+it tells the voices of with_speaker.csv apart; of networks without a run README.md keeps what it
+says. Beside the tables every mixture's scores, the first examples as audio and pictures (--plot) go
+to runs/real_small/scores.
 Two runs are compared by `sepaudio evaluate --scores ONE.csv --compare OTHER.csv`.
 """
 
@@ -17,25 +18,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from stages import BEFORE, EXTRACTORS, RUNS, SEPARATORS
+import torch
+from stages import BEFORE, ENCODERS, EXTRACTORS, RUNS, SEPARATORS
 
 from sepaudio import hub, load, metrics
 from sepaudio.cli import script
-from sepaudio.data import manifest
+from sepaudio.data import manifest, mixtures
+from sepaudio.data.render import render
 from sepaudio.files import atomic_json, atomic_text
 from sepaudio.verbs.report import as_markdown, compared_as_markdown, plot
 from sepaudio.verbs.results import described, fill, machine, score_lists
 from sepaudio.verbs.scores import Row, compare, summarise
+from sepaudio.verbs.verify import equal_error_rate
 
 HERE = Path(__file__).parent
-MODELS = (*EXTRACTORS[::-1], *SEPARATORS[::-1], "mitas_small_unshared")
+MODELS = (*EXTRACTORS[::-1], *ENCODERS.values(), *SEPARATORS[::-1], "mitas_small_unshared")
 LISTS = ("two_speakers", "noise", "music", "absent")
 PRESENCE = ("with_speaker", "without_speaker")
 BEDS = ("noise", "music")
 PAIR = "Shared weights against unshared ones"
 SILENT = -40.0  # [dB] beside the mixture
 SHIPPED = {  # name of the weights, for `sepaudio list`, what they do
-    "tsenet_small_muon": (
+    "tsenet_small_voices": (
         "one_speaker",
         "who is enrolled, out of a mixture",
         "Pulls the voice of one speaker out of a mixture, given a recording of that speaker.",
@@ -95,19 +99,44 @@ def _gain(rows: Sequence[Row]) -> float:
     return float(np.mean([row.figures["si_snr_i"] for row in rows]))
 
 
+def voices(speaker: Any, path: Path) -> tuple[str, dict[str, float]]:
+    """How well a speaker encoder tells whose voice the sources of mixtures are, each by itself."""
+    same, other = list[float](), list[float]()
+    for row in mixtures.read(path):
+        made = render(row)
+        with torch.inference_mode():
+            sounds = [torch.from_numpy(x)[None] for x in (made.enrollment, *made.sources)]
+            first, *rest = torch.cat([speaker(x) for x in sounds])
+        for number, vector in enumerate(rest):
+            alike = float(torch.cosine_similarity(first, vector, dim=0))
+            (same if number == made.target else other).append(alike)
+    rate = equal_error_rate(same, other)
+    text = (
+        f"Voices: enrollments against the sources of {len(same)} mixtures, each by itself: equal "
+        f"error rate {100 * rate:.1f} %.\n\n"
+    )
+    return text, {"equal_error_rate": rate}
+
+
 def tables(name: str, options: argparse.Namespace) -> tuple[str, dict[str, Any], Scored]:
     """The tables of one model, its figures by list, and its rows."""
     folder, out = RUNS / name / "model", RUNS / "scores" / name
     net: Any = load(folder)
-    found = scored(net, out, options)
-    if options.plot:
-        plot(out / "improvement.png", {k: v for k, v in found.items() if k != "absent"})
-    summaries: dict[str, Any] = {key: summarise(rows) for key, rows in found.items()}
-    text = as_markdown(summaries) + "\n"
+    text, summaries, found = "", dict[str, Any](), Scored()
+    if net.task != "speaker":
+        found = scored(net, out, options)
+        if options.plot:
+            plot(out / "improvement.png", {k: v for k, v in found.items() if k != "absent"})
+        summaries = {key: summarise(rows) for key, rows in found.items()}
+        text = as_markdown(summaries) + "\n"
     if net.task == "extraction" and net.cfg.presence:
         told = scored(net, out, options, PRESENCE)
         kept = scored(net, out / "kept", options, (*PRESENCE[:1], *BEDS), least=0.0)
         more, summaries["presence"] = judged(told | {k: found[k] for k in BEDS if k in found}, kept)
+        text += more
+    speaker = net if net.task == "speaker" else getattr(net, "speaker", None)
+    if speaker is not None:
+        more, summaries["voices"] = voices(speaker, options.lists / f"{PRESENCE[0]}.csv")
         text += more
     return f"{described(net, folder)} {machine(net)}\n\n{text}", summaries, found
 

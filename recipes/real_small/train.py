@@ -1,4 +1,4 @@
-"""Train a small extractor, and a small separator with shared weights and without.
+"""Train a small extractor, its speaker encoder, and a small separator, shared and unshared.
 
     python recipes/real_small/train.py MANIFEST.csv ... [key=value ...] [--recipes NAME ...]
 
@@ -11,17 +11,24 @@ import argparse
 import json
 from pathlib import Path
 
-from stages import BEFORE, RUNS
+from stages import BEFORE, ENCODERS, RUNS
 
 from sepaudio import train
 from sepaudio.cli import key_values, script
 
 HERE = Path(__file__).parent
+
+
+def _start(name: str) -> list[str]:
+    """What a recipe goes on from."""
+    before, encoder = BEFORE[name], ENCODERS.get(name)
+    init = [f"init={RUNS / before[-1] / 'model'}"] if before else []
+    return [*init, *([f"speaker={RUNS / encoder / 'model'}"] if encoder else [])]
+
+
 RECIPES = {  # recipe, and what is changed in it
-    **{
-        name: (name, [f"init={RUNS / before[-1] / 'model'}"] if before else [])
-        for name, before in BEFORE.items()
-    },
+    **{name: (name, []) for name in ENCODERS.values()},
+    **{name: (name, _start(name)) for name in BEFORE},
     "mitas_small_unshared": ("mitas_small", ["model.tcn.sharing=none"]),
 }
 

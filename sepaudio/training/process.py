@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 COMPILERS = ("g++", "clang++")
-MANY = 8  # blocks of a stack from which on one is compiled for all
+MANY = 8  # blocks of the longest stack from which on a single block is compiled for all
 
 
 @contextmanager
@@ -95,8 +95,8 @@ def compiled(objective: Callable[..., Any], model: Any) -> Callable[..., Any]:
             "or pass optim.compile=false"
         )
     blocks = [m for m in model.modules() if hasattr(m, "fuse")]
-    if many := [m for m in blocks if len(m.plan) >= MANY]:
-        for stack in many:
+    if any(len(stack.plan) >= MANY for stack in blocks):
+        for stack in blocks:  # the short ones too, such as a speaker encoder's
             stack.fuse()
         return objective
     inner = getattr(objective, "objective", None)

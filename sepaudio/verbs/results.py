@@ -39,11 +39,13 @@ def score_lists(
 def described(model: Any, folder: str | Path) -> str:
     """A sentence on a model: its size, and the run that its folder tells of."""
     config = hub.read_config(folder)
+    unit = "dB" if "valid_loss_db" in config else "nats"
+    loss = f"{config[f'valid_loss_{unit.lower()}']:.2f} {unit}"
     return (
         f"{sum(p.numel() for p in model.parameters()):,} parameters, of which "
         f"{sum(p.numel() for p in model.tcn.parameters()):,} in the blocks; "
         f"{config['recipe']['optim']['steps']} steps at most, seed {config['seed']}, validation "
-        f"loss {config['valid_loss_db']:.2f} dB."
+        f"loss {loss}."
     )
 
 
