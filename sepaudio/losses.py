@@ -195,7 +195,7 @@ def contrast(
         voices: vectors of other recordings [V, E].
         match: [A], the voice of the same speaker as each anchor; -1 where there is none.
         temperature: of the cosines.
-        heard: [V] voices that count; None for all.
+        heard: [V] or [A, V] voices that count; None for all.
     """
     cosines = F.cosine_similarity(anchors[:, None], voices[None], dim=2) / temperature
     if heard is not None:

@@ -1,5 +1,6 @@
 """Speaker encoders: learning to tell voices apart alone, and one in the place of another."""
 
+import math
 from copy import deepcopy
 
 import pytest
@@ -9,7 +10,7 @@ from hums import recipe_of
 from sepaudio import hub, registry
 from sepaudio.training import recipe as recipes
 from sepaudio.training.mixtures import batch_at, mixers, voices
-from sepaudio.training.voices import translate, with_speaker
+from sepaudio.training.voices import told_apart, translate, with_speaker
 from sepaudio.verbs.train import rehearse, train
 
 ENCODER = "speaker_encoder_test"
@@ -30,6 +31,27 @@ def test_an_encoder_learns_to_tell_voices_apart(speakers, tmp_path):
     assert config["architecture"] == ENCODER
     assert config["valid_loss_nats"] > 0 and "valid_loss_db" not in config
     assert learned.standardize.mean.abs().max() > 0  # was measured, not left at zero
+
+
+def test_another_recording_of_the_same_voice_is_not_wrong():
+    """Each of four sources is the vector of its own number; anchors are those of the targets."""
+    batch = {
+        "sources": torch.arange(4.0).view(2, 2, 1),
+        "n_src": torch.tensor([2, 2]),
+        "target": torch.tensor([0, 0]),
+        "voices": torch.tensor([[7, 5], [7, 0]]),
+    }
+    table = torch.eye(4)[[0, 1, 0, 3]]
+    speaker = lambda x: table[x[:, 0].long()]  # noqa: E731
+    anchors = table[[0, 2]].requires_grad_()
+    loss = told_apart(speaker, anchors, batch)
+    # beside the right one, of cosine 1, are the 5 and the one without a name, of cosine 0
+    assert loss.item() == pytest.approx(math.log(1 + 2 * math.exp(-10)), rel=0.01)
+    other = told_apart(speaker, anchors, batch | {"voices": torch.tensor([[7, 5], [8, 0]])})
+    assert other.item() == pytest.approx(math.log(2 + 2 * math.exp(-10)), rel=1e-4)
+    gone = batch | {"target": torch.tensor([0, -1]), "voices": torch.full((2, 2), 7)}
+    told_apart(speaker, anchors, gone).backward()
+    assert torch.isfinite(anchors.grad).all()
 
 
 def test_an_extractor_learns_on_with_the_encoder(speakers, tmp_path):

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from .mixdown import CEILING, Drawn, Shelves, Stretch
 from .mixing import BEDS, Mixer
+from .render import voices
 from .resampling import kernel_of, resample
 from .shelf import Shelf
 
@@ -117,6 +118,11 @@ def pack(drawn: Sequence[Drawn], shelves: Shelves) -> Packed:
         "enrollment_db": np.array([one.enrollment_db for one in drawn]),
         "n_src": np.array([len(one.parts) for one in drawn]),
         "target": np.array([one.target for one in drawn]),
+        "voices": _padded(
+            [voices(one.speakers, [x.speed for x in one.parts]) for one in drawn],
+            n_slots - 1,
+            np.int64,
+        ),
         **_packed_rooms(drawn, n_slots, shelves),
     }
     for kind in BEDS:
@@ -211,6 +217,7 @@ def _made(packed: Packed, samples: dict[str, Tensor]) -> dict[str, Tensor]:
         "lengths": lengths,
         "n_src": packed["n_src"],
         "target": packed["target"],
+        "voices": packed["voices"],
         "enrollment": enrollment,
         "enrollment_lengths": n,
     }

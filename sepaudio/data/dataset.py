@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from .augment import Array, Random
 from .mixing import Mixer
 from .mixtures import RULES, Mixture, Part
-from .render import Example, Reader, first_channel, render
+from .render import Example, Reader, first_channel, render, voices
 from .shelf import Shelf, check_on_bad
 
 Key = int | tuple[int, int]  # index, or epoch and index
@@ -188,7 +188,8 @@ def collate(examples: Sequence[Example]) -> dict[str, Tensor]:
     """Examples -> a batch, padded with zeros behind.
 
     Gives mixture [B, T], sources [B, S, T], lengths [B], n_src [B], target [B] (-1 where the
-    enrolled speaker is absent), enrollment [B, T'] and enrollment_lengths [B].
+    enrolled speaker is absent), voices [B, S] (see `render.voices`), enrollment [B, T'] and
+    enrollment_lengths [B].
 
     Raises:
         ValueError: the examples differ in rate.
@@ -202,7 +203,11 @@ def collate(examples: Sequence[Example]) -> dict[str, Tensor]:
     mixture = torch.zeros(len(examples), max(lengths))
     sources = torch.zeros(len(examples), max(n_src), max(lengths))
     enrollment = torch.zeros(len(examples), max(enrolled))
+    numbers = torch.zeros(sources.shape[:2], dtype=torch.int64)
     for i, example in enumerate(examples):
+        names = example.drawn.get("speakers", [""] * n_src[i])
+        speeds = example.drawn.get("speeds", [1.0] * n_src[i])
+        numbers[i, : n_src[i]] = torch.tensor(voices(names, speeds))
         mixture[i, : lengths[i]] = torch.from_numpy(example.mixture)
         sources[i, : n_src[i], : lengths[i]] = torch.from_numpy(example.sources)
         enrollment[i, : enrolled[i]] = torch.from_numpy(example.enrollment)
@@ -212,6 +217,7 @@ def collate(examples: Sequence[Example]) -> dict[str, Tensor]:
         "lengths": torch.tensor(lengths),
         "n_src": torch.tensor(n_src),
         "target": torch.tensor([example.target for example in examples]),
+        "voices": numbers,
         "enrollment": enrollment,
         "enrollment_lengths": torch.tensor(enrolled),
     }

@@ -22,13 +22,20 @@ def voices(model: Any, batch: Batch) -> Tensor:
 
 
 def told_apart(speaker: Any, embedding: Tensor, batch: Batch) -> Tensor:
-    """How badly the enrollments tell their speakers among all sources of the batch [nats]."""
+    """How badly the enrollments tell their speakers among all sources of the batch [nats].
+
+    Another source of the same voice, as of few speakers there may be, is neither right nor wrong.
+    """
     sources = batch["sources"]
     slots = torch.arange(sources.shape[1], device=embedding.device)
     real = slots < batch["n_src"][:, None]  # [B, S]; the rest is silence
     match = batch["target"] + sources.shape[1] * torch.arange(len(sources), device=slots.device)
     match = match.masked_fill(batch["target"] < 0, -1)
-    losses = contrast(embedding, speaker(sources.flatten(0, 1)), match, heard=real.flatten())
+    voice = batch["voices"].flatten()  # [V]
+    mine = voice[match.clamp_min(0)].masked_fill(match < 0, -1)[:, None]  # [A, 1]
+    right = match[:, None] == torch.arange(len(voice), device=slots.device)
+    heard = real.flatten() & (right | (voice != mine) | (voice == 0))
+    losses = contrast(embedding, speaker(sources.flatten(0, 1)), match, heard=heard)
     return losses.sum() / (match >= 0).sum().clamp_min(1)
 
 
