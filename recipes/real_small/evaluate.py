@@ -148,7 +148,9 @@ def card(name: str, text: str) -> str:
     mixing, optim = config["recipe"]["data"]["mixing"], config["recipe"]["optim"]
     sources = "\n".join(f"- {origin}" for origin in config["trained_on"])
     versions = ", ".join(f"{k} {v}" for k, v in config["versions"].items())
-    runs = (*BEFORE.get(name, ()), name)
+    encoder = (ENCODERS[name],) if name in ENCODERS else ()
+    runs = (*BEFORE.get(name, ()), *encoder, name)
+    heard_by = ", with `speaker_encoder`" if encoder else ""
     start = f" after those of {config['init']['name']}" if "init" in config else ""
     absent = ""
     if "Presence:" in text:
@@ -158,7 +160,7 @@ def card(name: str, text: str) -> str:
         )
     return (
         f"# {shipped}\n\n{about} Architecture `{config['architecture']}`, changed as "
-        f"`recipes/real_small/{runs[0]}.yaml` says, "
+        f"`recipes/real_small/{runs[0]}.yaml` says{heard_by}, "
         f"{config['sample_rate']} Hz, not causal: it hears the recording whole, "
         "or 30 seconds at once.\n\n"
         f"Licence of the weights: **{config['license']}** (share-alike recordings are among the "
@@ -166,15 +168,15 @@ def card(name: str, text: str) -> str:
         "## Training\n\n"
         f"`python recipes/real_small/train.py MANIFEST.csv ... --recipes {' '.join(runs)}`, seed "
         f"{config['seed']}, {optim['steps']} steps{start} of {optim['batch']} mixtures of "
-        f"{mixing['seconds']:g} s, each drawn anew, on one thread of a CPU. Versions: {versions}. "
+        f"{mixing['seconds']:g} s, each drawn anew, on a CPU. Versions: {versions}. "
         f"Fingerprint of the recordings: `{config['data_fingerprint']}`. No recording with a "
         f"non-commercial or no-derivatives clause was used.\n\nHeard were\n\n{sources}\n\n"
         "## Measured\n\nOn speakers who were not heard in training, 4 s each; in brackets the "
         "95 % interval when mixtures are drawn again. Lists: `recipes/real_small/make_lists.py`."
         f"\n\n{text}"
         "## Limits\n\nRead, clean speech for the most part, mixed by adding: rooms with echo, "
-        "telephones and overlapping crowds were not learned from. Trained briefly, on one core "
-        f"of a CPU: expect errors, above all between like voices.{absent}\n"
+        "telephones and overlapping crowds were not learned from. Trained briefly, on a CPU: "
+        f"expect errors, above all between like voices.{absent}\n"
     )
 
 
