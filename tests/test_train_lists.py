@@ -175,7 +175,7 @@ def test_a_front_end_made_before_is_kept(rows, tmp_path):
     assert config["recipe"]["speaker"] == "ivector" and str(tmp_path) not in str(config)
     with pytest.raises(ValueError, match=r"embedding=5: expected speaker.size=4"):
         train(path, [more[0], "model={embedding: 5, speaker: null}"], output=tmp_path / "no")
-    with pytest.raises(ValueError, match="expected a folder of `sepaudio prepare ivector`"):
+    with pytest.raises(ValueError, match="expected the folder of a speaker encoder, such as"):
         train(path, [f"speaker={tmp_path / 'run' / 'model'}"], output=tmp_path / "no")
 
 

@@ -32,7 +32,7 @@ from sepaudio.training.mixtures import objective_of
 from sepaudio.training.process import compiled, keep_memory
 
 HERE = Path(__file__).parent
-RECIPES = ("tsenet_small", "mitas_small")
+RECIPES = ("tsenet_small", "voices_small", "mitas_small")
 CANDIDATES = {  # bf16, compiled
     "float32": (False, False),
     "bf16": (True, False),
@@ -53,6 +53,7 @@ def noise(cfg: recipes.MixtureRecipeCfg, batch: int, device: torch.device) -> di
         "lengths": torch.full((batch,), n),
         "n_src": torch.full((batch,), 2),
         "target": torch.zeros(batch, dtype=torch.long),
+        "voices": torch.zeros(batch, 2, dtype=torch.long),
         "enrollment": 0.1 * torch.randn(batch, m, generator=draws),
         "enrollment_lengths": torch.full((batch,), m),
     }

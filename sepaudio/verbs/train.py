@@ -155,7 +155,8 @@ def describe(
     """What config.json says of a run beside the model itself and what was measured."""
     named = {"data": _without_paths(cfg), **({"init": start.name} if start else {})}
     if isinstance(cfg, recipes.MixtureRecipeCfg):
-        named["speaker"] = "/".join(Path(cfg.speaker).parts[-2:])
+        speaker = Path(cfg.speaker)  # "model" alone would say nothing
+        named["speaker"] = "/".join(speaker.parts[-2 if speaker.name == "model" else -1 :])
     else:
         named["hint"] = asdict(cfg.hint) | {"teacher": Path(cfg.hint.teacher).name}
         digests = [hub.about(name)["sha256"] for name in cfg.distill.teachers if cfg.distill.on]
