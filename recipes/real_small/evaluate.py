@@ -135,8 +135,9 @@ def tables(name: str, options: argparse.Namespace) -> tuple[str, dict[str, Any],
         more, summaries["presence"] = judged(told | {k: found[k] for k in BEDS if k in found}, kept)
         text += more
     speaker = net if net.task == "speaker" else getattr(net, "speaker", None)
-    if speaker is not None:
-        more, summaries["voices"] = voices(speaker, options.lists / f"{PRESENCE[0]}.csv")
+    of_voices = options.lists / f"{PRESENCE[0]}.csv"
+    if speaker is not None and of_voices.exists():
+        more, summaries["voices"] = voices(speaker, of_voices)
         text += more
     return f"{described(net, folder)} {machine(net)}\n\n{text}", summaries, found
 
