@@ -188,7 +188,9 @@ class Task(pl.LightningModule):  # type: ignore[misc,name-defined]
         last = self.done == self.cfg.steps
         if self.validate and (self.done % self.cfg.valid_every == 0 or last):
             self._judge(self.validate)
-        if last or self._due():
+        # Where one process's clock says so, all save, since each waits for all.
+        due = time.monotonic() - self.saved >= self.cfg.save_every
+        if last or self.trainer.strategy.reduce_boolean_decision(due, all=False):
             self._save()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -252,11 +254,6 @@ class Task(pl.LightningModule):  # type: ignore[misc,name-defined]
         path.parent.mkdir(exist_ok=True)
         with _replacing(path) as new:
             torch.save(self.averaged.state_dict(), new)
-
-    def _due(self) -> bool:
-        """Whether to save: where one process's clock says so, all do, since each waits for all."""
-        due = time.monotonic() - self.saved >= self.cfg.save_every
-        return bool(self.trainer.strategy.reduce_boolean_decision(due, all=False))
 
     def _save(self) -> None:
         """All processes take part, the first one writes."""
