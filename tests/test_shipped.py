@@ -53,18 +53,27 @@ def mixed(extractor, target, other, db, least=None):
 
 
 @pytest.mark.parametrize(
-    ("other", "off", "least"),
+    ("other", "off"),
     [
-        ("crying_baby.flac", 4, 0.0),  # as loud as the speaker, it makes presence doubtful: 0.13
-        ("dishes.flac", 4, None),
-        ("helicopter.flac", 3, None),
+        pytest.param(
+            *("crying_baby.flac", 3),
+            marks=pytest.mark.xfail(strict=True, reason="presence 0.13: all falls silent"),
+        ),
+        ("dishes.flac", 4),
+        ("helicopter.flac", 3),
     ],
 )
-def test_a_speaker_comes_out_of_noise(extractor, other, off, least):
-    gain, estimate, target = mixed(extractor, read("speech.flac"), read(other), 0.0, least)
+def test_a_speaker_comes_out_of_noise(extractor, other, off):
+    gain, estimate, target = mixed(extractor, read("speech.flac"), read(other), 0.0)
     assert gain > 2
     level = 10 * np.log10(np.mean(estimate**2) / np.mean(target**2))
     assert abs(level) < off  # about as loud as the speaker was [dB]
+
+
+def test_without_silence_a_speaker_comes_out_of_a_babys_crying(extractor):
+    """What fails above is knowing that the speaker is there, and the level by 0.7 dB."""
+    both = read("speech.flac"), read("crying_baby.flac")
+    assert mixed(extractor, *both, 0.0, least=0.0)[0] > 2
 
 
 def test_of_two_speakers_the_enrolled_one_comes_out(tmp_path, capsys):

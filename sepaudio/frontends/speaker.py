@@ -50,7 +50,7 @@ class SpeakerCfg:
     )
 
 
-_TINY = SpeakerCfg(
+TINY = SpeakerCfg(  # for tests, of extractors too
     size=4,
     features=mel_cfg("librosa", 1000, n_fft=64, window_length=64, hop=16, n_mels=6),
     tcn=TCNCfg(bottleneck=5, hidden=6, skip=0, n_blocks=2, n_repeats=1, norm="channel"),
@@ -64,7 +64,7 @@ _TINY = SpeakerCfg(
         features=mel_cfg("librosa", 8000, n_fft=512, window_length=512, hop=256, n_mels=64),
         tcn=TCNCfg(bottleneck=128, hidden=256, skip=0, n_blocks=6, n_repeats=1, norm="channel"),
     ),
-    speaker_encoder_test=_TINY,
+    speaker_encoder_test=TINY,
 )
 class SpeakerEncoder(nn.Module):
     """Log-mel, a stack of dilated blocks, mean and deviation over time, one linear layer.

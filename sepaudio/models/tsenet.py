@@ -28,10 +28,10 @@ from ..frontends import (
     filterbank,
     fingerprint,
     loudness,
-    mel_cfg,
     reach,
     vectors,
 )
+from ..frontends.speaker import TINY
 from ..layers import TCN, TCNCfg, TimeConv, mask_time, masks_of, norm, pool_statistics
 from ..registry import build, register
 
@@ -115,11 +115,7 @@ _MITAS = TseNetCfg(embedding=100, tcn=replace(_PAPER.tcn, sharing="mitas"))
 _TINY = TseNetCfg(
     sample_rate=1000,
     embedding=4,
-    speaker=SpeakerCfg(
-        size=4,
-        features=mel_cfg("librosa", 1000, n_fft=64, window_length=64, hop=16, n_mels=6),
-        tcn=TCNCfg(bottleneck=5, hidden=6, skip=0, n_blocks=2, n_repeats=1, norm="channel"),
-    ),
+    speaker=TINY,
     n_filters=12,
     kernel_size=8,
     stride=4,

@@ -188,9 +188,10 @@ class Task(pl.LightningModule):  # type: ignore[misc,name-defined]
         last = self.done == self.cfg.steps
         if self.validate and (self.done % self.cfg.valid_every == 0 or last):
             self._judge(self.validate)
-        # Where one process's clock says so, all save, since each waits for all.
         due = time.monotonic() - self.saved >= self.cfg.save_every
-        if last or self.trainer.strategy.reduce_boolean_decision(due, all=False):
+        if self.trainer.world_size > 1:  # each waits for all: where one clock says so, all save
+            due = self.trainer.strategy.reduce_boolean_decision(due, all=False)
+        if last or due:
             self._save()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
