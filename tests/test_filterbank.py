@@ -49,6 +49,17 @@ def test_what_is_encoded_is_decoded_at_its_place(pad, kernel, stride, length):
         assert times.unique().tolist() == [2.0]  # also at the edges
 
 
+@pytest.mark.parametrize(("kernel", "stride"), [(8, 4), (5, 2), (4, 4), (3, 5)])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_decoding_is_a_transposed_convolution(kernel, stride, channels):
+    decoder = Decoder(free_filters(7, channels, kernel), stride, pad="drop", bias=True).double()
+    torch.nn.init.normal_(decoder.bias)
+    spec = laws.noise(2, 7, 9)
+    length = 8 * stride + kernel
+    wanted = F.conv_transpose1d(spec, decoder.filters, decoder.bias, stride=stride)
+    laws.close(decoder(spec, length), wanted)
+
+
 @pytest.mark.parametrize("pad", PADS)
 @pytest.mark.parametrize(("kernel", "stride"), [(8, 4), (5, 2), (4, 4)])
 @pytest.mark.parametrize("length", LENGTHS)

@@ -94,7 +94,8 @@ def test_depthwise_filters_are_spared():
     filters = depthwise(net)
     assert len(filters) == 13
     for spare, expected in ((True, 1 + 13 + 1), (False, 1 + 13 + 1 + 13)):
-        heavy, light = optimizer_of(net, "adamw", 1e-3, 0.1, not spare).param_groups
+        cfg = OptimCfg(weight_decay=0.1, decay_depthwise=not spare)
+        heavy, light = optimizer_of(net, cfg).param_groups
         assert len(heavy["params"]) == expected
         assert (heavy["weight_decay"], light["weight_decay"]) == (0.1, 0.0)
         both = [*heavy["params"], *light["params"]]
@@ -116,12 +117,13 @@ def test_nothing_that_moves_is_turned_into_noise():
     assert torch.equal(orthogonal(torch.zeros(2, 4, 3)), torch.zeros(2, 4, 3))
 
 
-def test_muon_is_torchs_where_that_takes_the_weights():
+@pytest.mark.parametrize("turning", [torch.float32, torch.bfloat16])
+def test_muon_is_torchs_where_that_takes_the_weights(turning):
     """As close as torch's comes, which turns in bfloat16."""
     start = laws.noise(24, 16, dtype=torch.float32)
     ours, theirs = nn.Parameter(start[:, :, None].clone()), nn.Parameter(start.clone())
     numbers = {"lr": 0.01, "weight_decay": 0.1}
-    one = Muon([{"params": [ours], "turned": True}], **numbers)
+    one = Muon([{"params": [ours], "turned": True}], **numbers, turning=turning)
     other = torch.optim.Muon([theirs], **numbers, adjust_lr_fn="match_rms_adamw")
     for seed in range(5):
         theirs.grad = laws.noise(24, 16, seed=seed, dtype=torch.float32)
@@ -148,12 +150,22 @@ def test_what_muon_does_not_turn_is_adamws():
 
 def test_muon_turns_what_mixes_channels():
     net = backbone("mobilenet_v1", 1, 0.125, n_classes=2)
-    turned, heavy, light = optimizer_of(net, "muon", 1e-3, 0.1).param_groups
+    turned, heavy, light = optimizer_of(
+        net, OptimCfg(optimizer="muon", weight_decay=0.1)
+    ).param_groups
     assert len(turned["params"]) == 1 + 13 + 1  # the stem, pointwise convolutions, the head
     assert set(heavy["params"]) == depthwise(net)
     assert [group["weight_decay"] for group in (turned, heavy, light)] == [0.1, 0.1, 0.0]
     every = [*turned["params"], *heavy["params"], *light["params"]]
     assert sorted(map(id, every)) == sorted(map(id, net.parameters()))
+
+
+@pytest.mark.parametrize(
+    ("precision", "turning"), [("32-true", torch.float32), ("bf16-mixed", torch.bfloat16)]
+)
+def test_muon_turns_in_what_the_steps_are_in(precision, turning):
+    net = nn.Linear(3, 2)
+    assert optimizer_of(net, OptimCfg(optimizer="muon", precision=precision)).turning == turning
 
 
 class Killed(Exception):

@@ -43,7 +43,7 @@ def test_both_kinds_of_mixtures_weigh_alike_in_presence():
     assert missed(20.0 * (2 * here - 1), here) < 1e-6
 
 
-def test_blocks_learn_to_tell_who_is_there(speakers, tmp_path):
+def test_blocks_and_voices_learn_to_tell_who_is_there(speakers, tmp_path):
     """The gradient of what a layer says of their output reaches them; the layer is not kept."""
     path = recipe_of(speakers, tmp_path, "tsenet_test")
     more = ["presence=1.0", "data.mixing.absent=0.5", "optim.steps=2"]
@@ -57,13 +57,18 @@ def test_blocks_learn_to_tell_who_is_there(speakers, tmp_path):
         model.zero_grad()
         loss = extraction("si_snr", 1.0, presence=weight, judge=judge)(model, batch)
         loss.backward()
-        return loss.item(), torch.cat([p.grad.flatten() for p in model.tcn.parameters()])
+        parts = model.tcn, model.speaker
+        return loss.item(), *(torch.cat([p.grad.flatten() for p in x.parameters()]) for x in parts)
 
-    (without, a), (with_it, b) = gradient(0.0), gradient(1.0)
-    assert (a - b).abs().max() > 1e-4
+    (without, *a), (with_it, *b) = gradient(0.0), gradient(1.0)
+    for here, there in zip(a, b, strict=True):
+        assert (here - there).abs().max() > 1e-4
     embedding = model.speaker(batch["enrollment"], batch["enrollment_lengths"])
-    _, found = model.heard(batch["mixture"], embedding)
-    told = missed(judge(found)[:, 0], batch["target"] >= 0)
+    estimate, found = model.heard(batch["mixture"], embedding)
+    alike = 10 * model.likeness(estimate, batch["mixture"], embedding)[:, None]
+    hints = model.hints(batch["mixture"], embedding)[0]
+    torch.testing.assert_close(10 * hints[:, :1], alike, rtol=0, atol=1e-4)
+    told = missed(judge(torch.cat([alike, found], dim=1))[:, 0], batch["target"] >= 0)
     assert with_it - without == pytest.approx(told.item(), rel=1e-4)
     plain = extraction("si_snr", 1.0)(model, batch).item()
     assert without == pytest.approx(plain, rel=1e-5)

@@ -55,6 +55,7 @@ def test_another_recording_of_the_same_voice_is_not_wrong():
 
 
 def test_an_extractor_learns_on_with_the_encoder(speakers, tmp_path):
+    """And the encoder, as it is in an extractor, by itself again."""
     path = recipe_of(speakers, tmp_path, ENCODER)
     encoder = train(path, ["optim.steps=2"], output=tmp_path / "voices", quiet=True)
     path = recipe_of(speakers, tmp_path, "tsenet_test")
@@ -71,6 +72,11 @@ def test_an_extractor_learns_on_with_the_encoder(speakers, tmp_path):
     assert hub.read_config(made)["recipe"]["speaker"] == "voices/model"
     with pytest.raises(ValueError, match="expected the folder of a speaker encoder"):
         with_speaker(old, first)
+    alone = [f"optim.{x}" for x in ("steps=1", "lr=1e-9", "weight_decay=0")]
+    path = recipe_of(speakers, tmp_path, ENCODER)
+    again = hub.load(train(path, alone, init=made, output=tmp_path / "third", quiet=True))
+    for key, value in again.state_dict().items():
+        torch.testing.assert_close(value, found[key], rtol=0, atol=1e-6)
 
 
 def test_vectors_that_say_the_same_otherwise_are_understood(speakers, tmp_path):

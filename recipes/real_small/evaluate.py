@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from stages import BEFORE, ENCODERS, EXTRACTORS, RUNS, SEPARATORS
+from stages import ENCODERS, EXTRACTORS, RUNS, SEPARATORS, runs_of
 
 from sepaudio import hub, load, metrics
 from sepaudio.cli import script
@@ -39,7 +39,7 @@ BEDS = ("noise", "music")
 PAIR = "Shared weights against unshared ones"
 SILENT = -40.0  # [dB] beside the mixture
 SHIPPED = {  # name of the weights, for `sepaudio list`, what they do
-    "tsenet_small_voices": (
+    "tsenet_small_judged": (
         "one_speaker",
         "who is enrolled, out of a mixture",
         "Pulls the voice of one speaker out of a mixture, given a recording of that speaker.",
@@ -149,9 +149,8 @@ def card(name: str, text: str) -> str:
     mixing, optim = config["recipe"]["data"]["mixing"], config["recipe"]["optim"]
     sources = "\n".join(f"- {origin}" for origin in config["trained_on"])
     versions = ", ".join(f"{k} {v}" for k, v in config["versions"].items())
-    encoder = (ENCODERS[name],) if name in ENCODERS else ()
-    runs = (*BEFORE.get(name, ()), *encoder, name)
-    heard_by = ", with `speaker_encoder`" if encoder else ""
+    runs = runs_of(name)
+    heard_by = ", with `speaker_encoder`" if set(runs) & set(ENCODERS.values()) else ""
     start = f" after those of {config['init']['name']}" if "init" in config else ""
     absent = ""
     if "Presence:" in text:

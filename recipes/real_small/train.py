@@ -11,7 +11,7 @@ import argparse
 import json
 from pathlib import Path
 
-from stages import BEFORE, ENCODERS, RUNS
+from stages import BEFORE, ENCODERS, EXTRACTORS, RUNS, SEPARATORS, runs_of
 
 from sepaudio import train
 from sepaudio.cli import key_values, script
@@ -21,14 +21,14 @@ HERE = Path(__file__).parent
 
 def _start(name: str) -> list[str]:
     """What a recipe goes on from."""
-    before, encoder = BEFORE[name], ENCODERS.get(name)
+    before, encoder = BEFORE.get(name), ENCODERS.get(name)
     init = [f"init={RUNS / before[-1] / 'model'}"] if before else []
     return [*init, *([f"speaker={RUNS / encoder / 'model'}"] if encoder else [])]
 
 
 RECIPES = {  # recipe, and what is changed in it
-    **{name: (name, []) for name in ENCODERS.values()},
-    **{name: (name, _start(name)) for name in BEFORE},
+    name: (name, _start(name)) for name in (*runs_of(EXTRACTORS[-1]), *SEPARATORS)
+} | {
     "mitas_small_unshared": ("mitas_small", ["model.tcn.sharing=none"]),
 }
 

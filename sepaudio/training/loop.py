@@ -143,9 +143,7 @@ class Task(pl.LightningModule):  # type: ignore[misc,name-defined]
         """The optimiser and the schedule of the learning rate, see `OptimCfg`."""
         cfg = self.cfg
         learning = nn.ModuleList(m for m in (self.model, self.helper) if m is not None)
-        optimizer = optimizer_of(
-            learning, cfg.optimizer, cfg.lr, cfg.weight_decay, cfg.decay_depthwise
-        )
+        optimizer = optimizer_of(learning, cfg)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: factor(cfg, step) * self.factor
         )

@@ -27,6 +27,8 @@ from .recipe import MixtureRecipeCfg
 from .survey import say_left_out
 from .voices import standardize, told_apart, translate, voices, with_speaker
 
+SHARP = 10.0  # that a likeness is told to a judge, as `losses.contrast` is by default
+
 
 @dataclass(frozen=True)
 class TrainedOnMixtures:
@@ -76,8 +78,9 @@ def extraction(
     The model's own front-end hears the enrollment and, if it has weights, learns with the rest:
     with `voices` also from telling whose voice is whose among the sources of the batch.
 
-    With a `presence` the blocks learn to tell whether the speaker is there, too: a layer `judge`,
-    which learns with the rest and is not kept, says so from their output.
+    With a `presence` blocks and front-end learn to tell whether the speaker is there, too: a layer
+    `judge`, which learns with the rest and is not kept, says so from the blocks' output and from
+    how like the enrolled voice the estimate sounds.
     """
 
     def objective(model: Any, batch: Batch) -> Tensor:
@@ -88,7 +91,9 @@ def extraction(
             estimate = model(batch["mixture"], embedding, lengths=lengths)
         else:
             estimate, found = model.heard(batch["mixture"], embedding, lengths)
-            unsure = presence * missed(judge(found)[:, 0].float(), here)
+            alike = model.likeness(estimate, batch["mixture"], embedding, lengths)
+            told = judge(torch.cat([SHARP * alike[:, None], found], dim=1))
+            unsure = presence * missed(told[:, 0].float(), here)
         estimate = estimate.float()
         index = batch["target"].clamp_min(0)[:, None, None].expand(-1, 1, estimate.shape[-1])
         wanted = batch["sources"].gather(1, index)[:, 0]
@@ -131,13 +136,13 @@ def unit(model: Any) -> str:
 
 
 def judge_of(model: Any, cfg: MixtureRecipeCfg) -> nn.Module | None:
-    """A layer that learns to tell from an extractor's blocks whether the speaker is there.
+    """A layer that learns to tell from what an extractor makes whether the speaker is there.
 
     It starts at zero, so that no draw is spent on it; None where the recipe asks for none.
     """
     if model.task != "extraction" or not cfg.presence:
         return None
-    judge = nn.Linear(model.n_found, 1)
+    judge = nn.Linear(1 + model.n_found, 1)
     for parameter in judge.parameters():
         nn.init.zeros_(parameter)
     return judge

@@ -318,6 +318,9 @@ def model_cfg(recipe: AnyRecipe) -> Any:
     about = hub.about(recipe.init)
     theirs = registry.from_dict(about["cfg"])
     architecture = about.get("architecture", recipe.architecture)
+    inner = getattr(theirs, "speaker", None)
+    if inner is not None and type(inner) is type(named):  # an extractor's encoder, by itself
+        theirs, architecture = inner, recipe.architecture
     if architecture != recipe.architecture or type(theirs) is not type(named):
         what = about.get("architecture") or type(theirs).__name__
         raise ValueError(

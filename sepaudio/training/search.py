@@ -136,9 +136,7 @@ def search(
     for x in logits:  # out of the weights' optimiser
         x.requires_grad_(False)
     optim = replace(optim, steps=cfg.steps)
-    weights = optimizer_of(
-        model, optim.optimizer, optim.lr, optim.weight_decay, optim.decay_depthwise
-    )
+    weights = optimizer_of(model, optim)
     learning = [p for p in model.parameters() if p.requires_grad]
     schedule = torch.optim.lr_scheduler.LambdaLR(weights, lambda step: factor(optim, step))
     architecture = torch.optim.Adam(logits, cfg.lr, weight_decay=cfg.weight_decay)

@@ -70,7 +70,9 @@ def model_of(recipe: AnyRecipe) -> tuple[nn.Module, Start | None]:
         )
     if not recipe.init:
         return model, None
-    theirs = hub.load(recipe.init, untrained=True)
+    theirs: Any = hub.load(recipe.init, untrained=True)
+    if getattr(model, "task", "") == "speaker" and getattr(theirs, "speaker", None) is not None:
+        theirs = theirs.speaker  # the encoder of an extractor goes on by itself
     start = _start(recipe, model, theirs)
     here = {key: x for key, x in model.state_dict().items() if _part(key) not in start.new}
     given = {key: x for key, x in theirs.state_dict().items() if _part(key) not in start.new}
