@@ -27,8 +27,7 @@ def _start(name: str) -> list[str]:
 
 
 RECIPES = {  # recipe, and what is changed in it
-    name: (name, _start(name)) for name in (*runs_of(EXTRACTORS[-1]), *SEPARATORS)
-} | {
+    **{name: (name, _start(name)) for name in (*runs_of(EXTRACTORS[-1]), *SEPARATORS)},
     "mitas_small_unshared": ("mitas_small", ["model.tcn.sharing=none"]),
 }
 

@@ -138,7 +138,7 @@ class Decoder(nn.Module):
         """What the filters weigh, overlapped and added: [B, N, L] -> [B, C, T]."""
         if spec.is_cuda:
             return F.conv_transpose1d(spec, self.filters, stride=self.stride)
-        # A CPU's transposed convolution takes up to eight times as long, in bf16 above all.
+        # A CPU's transposed convolution is slower, in bf16 and with many short frames by far.
         frames = torch.matmul(self.filters.flatten(1).T, spec)
         length = (spec.shape[-1] - 1) * self.stride + self.kernel_size
         return F.fold(frames, (1, length), (1, self.kernel_size), stride=(1, self.stride))[:, :, 0]

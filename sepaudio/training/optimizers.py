@@ -85,8 +85,8 @@ class Muon(torch.optim.Optimizer):
         betas: of AdamW's averages of gradients and their squares.
         eps: of AdamW.
         weight_decay: as a share of the weight, times the learning rate.
-        turning: type that matrices are turned in; Jordan's is bfloat16, which takes a third of the
-            time where the processor knows it, and far more where it does not.
+        turning: type that matrices are turned in; Jordan's is bfloat16, which is faster where the
+            processor knows it, and slower where it does not.
     """
 
     def __init__(
