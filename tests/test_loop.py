@@ -125,11 +125,14 @@ from little_runs import CFG, FROZEN, fit
 from dataclasses import replace
 from types import SimpleNamespace
 from sepaudio.training import loop
+from sepaudio.training.process import together
 rank = int(os.environ["RANK"])
 loop.time = SimpleNamespace(monotonic=lambda: time.monotonic() * 1e6**rank)
 cfg = replace(CFG, ema=0.0, save_every=1000.0)
 model = fit({folder!r}, cfg, dropout=0.0, frozen=FROZEN)
 torch.save(model.state_dict(), {folder!r} + f"/final_{{rank}}.pt")
+found = [together(lambda part, parts: range(part, n, parts)) for n in range(6)]
+torch.save(found, {folder!r} + f"/found_{{rank}}.pt")
 """
 
 
@@ -157,6 +160,8 @@ def test_two_processes_learn_as_one(tmp_path):
         timeout=300,
     )
     assert done.returncode == 0, done.stderr[-3000:]
+    for rank in (0, 1):  # what each finds of its part, all know
+        assert torch.load(folder / f"found_{rank}.pt") == [list(range(n)) for n in range(6)]
     states = [torch.load(folder / f"final_{rank}.pt") for rank in (0, 1)]
     one = fit(tmp_path / "one", replace(CFG, ema=0.0), dropout=0.0, frozen=FROZEN).state_dict()
     still = [*FROZEN, "standardize"]

@@ -67,10 +67,21 @@ def hearing(objective: Objective, source: Source) -> Objective:
     return Made(objective, source) if isinstance(source, Batched) else objective
 
 
-def batches(source: Source, seed: int, items: int, batch: int, model: Any) -> Iterator[Batch]:
-    """The first `items` mixtures of a seed, some at once, where the model is."""
+def batches(
+    source: Source,
+    seed: int,
+    items: int,
+    batch: int,
+    model: Any,
+    part: int = 0,
+    parts: int = 1,
+) -> Iterator[Batch]:
+    """The first `items` mixtures of a seed, some at once, where the model is.
+
+    Of these batches it gives every one in `parts`, from number `part` on.
+    """
     device = next(model.parameters()).device
-    for first in range(0, items, batch):
+    for first in range(part * batch, items, parts * batch):
         made = to(_drawn(source, seed, range(first, min(first + batch, items))), device)
         yield source(made) if isinstance(source, Batched) else made
 

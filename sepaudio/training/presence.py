@@ -15,7 +15,8 @@ from torch import Tensor
 from ..data.mixing import MixingCfg, load
 from ..data.presence import lasting, silenced, windows
 from ..losses import neg_si_snr
-from .draws import Source, batches, placed
+from .draws import Batch, Source, batches, placed
+from .process import together
 from .recipe import MixtureRecipeCfg
 from .start import held
 
@@ -99,7 +100,8 @@ def fit_presence(model: Any, presence: Presence, items: int, batch: int) -> None
     mixtures of the valid split, whose speakers the extractor has never heard: this sets how sure
     it is. Then the cfg's `least_presence`: the most that silences on average no more than `COST`
     dB of what is heard of those who are there, and `MISSES` of them, of whatever kind the
-    mixtures are. For this they are heard as a recording is, window by window.
+    mixtures are. For this they are heard as a recording is, window by window. The processes of a
+    run hear a part each.
 
     Source of the second regression: Platt 1999, "Probabilistic outputs for support vector
     machines", section 2.
@@ -158,12 +160,17 @@ def listen(model: Any, mixer: Source, items: int, batch: int) -> tuple[Tensor, T
         items: how many (N).
         batch: how many at once.
     """
-    hints, here = [], []
-    for made in batches(mixer, 1, items, batch, model):
-        with torch.inference_mode():
-            embedding = model.speaker(made["enrollment"], made["enrollment_lengths"])
-            hints.append(model.hints(made["mixture"], embedding)[0].double().cpu())
-        here.append((made["target"] >= 0).double().cpu())
+
+    def find(part: int, parts: int) -> list[tuple[Tensor, Tensor]]:
+        found = []
+        for made in batches(mixer, 1, items, batch, model, part, parts):
+            with torch.inference_mode():
+                embedding = model.speaker(made["enrollment"], made["enrollment_lengths"])
+                hints = model.hints(made["mixture"], embedding)[0].double().cpu()
+            found.append((hints, (made["target"] >= 0).double().cpu()))
+        return found
+
+    hints, here = zip(*together(find), strict=True)
     return torch.cat(hints), torch.cat(here)
 
 
@@ -178,31 +185,38 @@ def tried(model: Any, mixer: Source, items: int, batch: int) -> tuple[Array, Arr
         items: how many (N).
         batch: how many at once.
     """
-    rate = int(model.sample_rate)
-    size = round(model.cfg.presence * rate)
+
+    def find(part: int, parts: int) -> list[tuple[list[Any], list[Any]]]:
+        every = batches(mixer, 1, items, batch, model, part, parts)
+        return [_tried(model, made) for made in every]
+
+    costs, silences = zip(*together(find), strict=True)
+    return np.concatenate(costs), np.concatenate(silences)
+
+
+def _tried(model: Any, made: Batch) -> tuple[list[Any], list[Any]]:
+    rate, mixture = int(model.sample_rate), made["mixture"]
+    n, size = mixture.shape[1], round(model.cfg.presence * rate)
+    with torch.inference_mode():
+        embedding = model.speaker(made["enrollment"], made["enrollment_lengths"])
+        estimates = model(mixture, embedding).float().cpu().numpy()
+        told = [model.presence(mixture[:, s : s + size], embedding) for s in windows(n, size)]
+    alone = torch.stack(told, dim=1).float().cpu().numpy()
+    rows = torch.arange(len(mixture), device=mixture.device)
+    targets = made["sources"][rows, made["target"]].cpu()
     costs, silences = [], []
-    for made in batches(mixer, 1, items, batch, model):
-        mixture = made["mixture"]
-        n = mixture.shape[1]
-        with torch.inference_mode():
-            embedding = model.speaker(made["enrollment"], made["enrollment_lengths"])
-            estimates = model(mixture, embedding).float().cpu().numpy()
-            told = [model.presence(mixture[:, s : s + size], embedding) for s in windows(n, size)]
-        alone = torch.stack(told, dim=1).float().cpu().numpy()
-        rows = torch.arange(len(mixture), device=mixture.device)
-        targets = made["sources"][rows, made["target"]].cpu()
-        for estimate, target, each in zip(estimates, targets, alone, strict=True):
-            found = lasting(each, n, size, rate)
-            kept = _heard(estimate, target)
-            # only these thresholds make a difference: everything between two of them is the same
-            after = {
-                count: _heard(silenced(estimate, found, size, rate, above), target)
-                for count, above in enumerate([*np.sort(found), 2.0])
-            }
-            below = [int((found < least).sum()) for least in LEAST]
-            costs.append([kept - after[count] for count in below])
-            silences.append([count == len(found) for count in below])
-    return np.array(costs), np.array(silences)
+    for estimate, target, each in zip(estimates, targets, alone, strict=True):
+        found = lasting(each, n, size, rate)
+        kept = _heard(estimate, target)
+        # only these thresholds make a difference: everything between two of them is the same
+        after = {
+            count: _heard(silenced(estimate, found, size, rate, above), target)
+            for count, above in enumerate([*np.sort(found), 2.0])
+        }
+        below = [int((found < least).sum()) for least in LEAST]
+        costs.append([kept - after[count] for count in below])
+        silences.append([count == len(found) for count in below])
+    return costs, silences
 
 
 def _heard(estimate: Array, target: Tensor) -> float:

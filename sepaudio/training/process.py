@@ -9,9 +9,10 @@ import os
 import shutil
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -55,6 +56,23 @@ def where_it_learned(model: nn.Module) -> Iterator[nn.Module]:
     finally:
         if place is not None:
             model.to("cpu")
+
+
+def together(find: Callable[[int, int], Sequence[Any]]) -> list[Any]:
+    """What all processes of a run find, each its part of the items, in the items' order.
+
+    Args:
+        find: part, parts -> what comes of the items part, part + parts, ...; plain values or
+            tensors on the CPU.
+    """
+    from torch import distributed
+
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return list(find(0, 1))
+    parts = distributed.get_world_size()
+    found: list[Any] = [None] * parts
+    distributed.all_gather_object(found, list(find(distributed.get_rank(), parts)))
+    return [one for turn in zip_longest(*found, fillvalue=None) for one in turn if one is not None]
 
 
 def keep_memory() -> None:
