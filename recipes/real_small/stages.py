@@ -6,13 +6,18 @@ RUNS = Path("runs/real_small")
 EXTRACTORS = (
     *("tsenet_small", "tsenet_small_longer", "tsenet_small_alike", "tsenet_small_present"),
     *("tsenet_small_many", "tsenet_small_muon", "tsenet_small_voices", "tsenet_small_judged"),
+    "tsenet_small_steady",
 )
 # Speaker encoders that learn by themselves before a stage takes them: the first from nothing, the
-# other from what the extractor before had made of it.
-ENCODERS = {"tsenet_small_voices": "voices_small", "tsenet_small_judged": "voices_small_longer"}
+# others from what the extractor before had made of it.
+ENCODERS = {
+    "tsenet_small_voices": "voices_small",
+    "tsenet_small_judged": "voices_small_longer",
+    "tsenet_small_steady": "voices_small_again",
+}
 SEPARATORS = ("mitas_small", "mitas_small_longer", "mitas_small_muon")
 BEFORE = {name: row[:i] for row in (EXTRACTORS, SEPARATORS) for i, name in enumerate(row)}
-BEFORE["voices_small_longer"] = BEFORE["tsenet_small_judged"]
+BEFORE |= {name: BEFORE[stage] for stage, name in ENCODERS.items() if name != "voices_small"}
 
 
 def runs_of(name: str) -> tuple[str, ...]:
