@@ -22,9 +22,8 @@ from .start import held
 
 Array = NDArray[Any]
 
-# What silence may cost those who are there [dB]: half of the 0.2 that are bearable, since other
-# voices lose more than those that the threshold was chosen by.
-COST = 0.1
+# What silence may cost those who are there [dB], where voices are others than in training.
+COST = 0.2
 # And how many of them may fall silent: of a network that has learned little silence costs nothing.
 MISSES = 0.05
 PER_ITEM = 16  # mixtures that presence is calibrated on, for each that validates
