@@ -96,8 +96,8 @@ class Drawn:
 
 
 def test_what_silence_costs_is_measured_on_what_becomes_silent(monkeypatch):
-    def batches(source, seed, items, batch, model):
-        for first in range(0, items, batch):
+    def batches(source, seed, items, batch, model, part, parts):
+        for first in range(part * batch, items, parts * batch):
             made = [source.item(seed, 0, i) for i in range(first, first + batch)]
             yield {
                 "mixture": torch.from_numpy(np.stack([x["mixture"] for x in made])),
