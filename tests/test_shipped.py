@@ -57,11 +57,11 @@ def mixed(extractor, target, other, db, least=None):
     [
         pytest.param(
             *("crying_baby.flac", 3),
-            marks=pytest.mark.xfail(strict=True, reason="presence 0.18: all falls silent"),
+            marks=pytest.mark.xfail(strict=True, reason="all falls silent"),
         ),
         pytest.param(
             *("dishes.flac", 4),
-            marks=pytest.mark.xfail(strict=True, reason="presence 0.23: all falls silent"),
+            marks=pytest.mark.xfail(strict=True, reason="all falls silent"),
         ),
         ("helicopter.flac", 3),
     ],

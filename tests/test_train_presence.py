@@ -11,9 +11,22 @@ from sepaudio import hub, registry
 from sepaudio.data import manifest
 from sepaudio.data.mixing import load
 from sepaudio.training import recipe as recipes
+from sepaudio.training.draws import batches
 from sepaudio.training.mixtures import batch_at, extraction, judge_of, missed, mixers
 from sepaudio.training.presence import Presence, fit_presence
 from sepaudio.verbs.train import train
+
+
+def test_all_parts_of_the_batches_are_the_whole(speakers, tmp_path):
+    cfg = recipes.read(recipe_of(speakers, tmp_path, "tsenet_test"))
+    model = registry.create("tsenet_test")
+    mixer, _ = mixers(cfg, model)
+    whole = [made["mixture"] for made in batches(mixer, 1, 5, 2, model)]
+    assert [len(x) for x in whole] == [2, 2, 1]
+    for part in (0, 1):
+        own = [made["mixture"] for made in batches(mixer, 1, 5, 2, model, part, 2)]
+        for here, there in zip(own, whole[part::2], strict=True):
+            assert torch.equal(here, there)
 
 
 def test_an_absent_speaker_is_pushed_to_silence(speakers, tmp_path):

@@ -26,8 +26,12 @@ def _start(name: str) -> list[str]:
     return [*init, *([f"speaker={RUNS / encoder / 'model'}"] if encoder else [])]
 
 
+SAME = {"voices_small_again": "voices_small_longer"}  # recipe of a stage that has none of its own
 RECIPES = {  # recipe, and what is changed in it
-    **{name: (name, _start(name)) for name in (*runs_of(EXTRACTORS[-1]), *SEPARATORS)},
+    **{
+        name: (SAME.get(name, name), _start(name))
+        for name in (*runs_of(EXTRACTORS[-1]), *SEPARATORS)
+    },
     "mitas_small_unshared": ("mitas_small", ["model.tcn.sharing=none"]),
 }
 

@@ -29,7 +29,7 @@ from .bar import Bar, shown
 from .clip import adaptive_clip
 from .optim import OptimCfg, factor
 from .optimizers import optimizer_of, sharpened
-from .process import compiled, fast_products, keep_memory, quiet_lightning
+from .process import compiled, fast_products, keep_memory, leave_in_order, quiet_lightning
 from .start import freeze
 from .survey import say, tell_pace
 
@@ -313,6 +313,7 @@ def run(
     """
     torch.set_num_threads(cfg.threads)
     keep_memory()
+    leave_in_order()
     if torch.cuda.is_available():
         fast_products()
     folder.mkdir(parents=True, exist_ok=True)

@@ -22,7 +22,7 @@ from .start import held
 
 Array = NDArray[Any]
 
-# What silence may cost those who are there [dB], where voices are others than in training.
+# What silence may cost those who are there [dB], on the mean over mixtures of the valid split.
 COST = 0.2
 # And how many of them may fall silent: of a network that has learned little silence costs nothing.
 MISSES = 0.05

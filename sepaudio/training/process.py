@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import ctypes
 import logging
@@ -12,7 +13,6 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -72,7 +72,22 @@ def together(find: Callable[[int, int], Sequence[Any]]) -> list[Any]:
     parts = distributed.get_world_size()
     found: list[Any] = [None] * parts
     distributed.all_gather_object(found, list(find(distributed.get_rank(), parts)))
-    return [one for turn in zip_longest(*found, fillvalue=None) for one in turn if one is not None]
+    return [found[i % parts][i // parts] for i in range(sum(map(len, found)))]
+
+
+def leave_in_order() -> None:
+    """Let this process close its links to a run's other ones before it ends.
+
+    Threads that still watch them then would end it as if it had failed, and torchrun all others.
+    """
+    atexit.register(_leave)
+
+
+def _leave() -> None:
+    from torch import distributed
+
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def keep_memory() -> None:
