@@ -9,8 +9,8 @@ from hums import recipe_of
 
 from sepaudio import hub, registry
 from sepaudio.training import recipe as recipes
-from sepaudio.training.mixtures import batch_at, mixers, voices
-from sepaudio.training.voices import told_apart, translate, with_speaker
+from sepaudio.training.mixtures import batch_at, mixers, objective_of, voices
+from sepaudio.training.voices import told_apart, translate, with_leftover, with_speaker
 from sepaudio.verbs.train import rehearse, train
 
 ENCODER = "speaker_encoder_test"
@@ -26,7 +26,7 @@ def test_an_encoder_learns_to_tell_voices_apart(speakers, tmp_path):
     mixer, _ = mixers(recipes.read(path, more), untrained)
     batch = batch_at(mixer, 16, 0)(5000, 0, 1)  # mixtures that training did not draw
     with torch.no_grad():
-        before, after = (float(voices(model, batch)) for model in (untrained, learned))
+        before, after = (float(voices()(model, batch)) for model in (untrained, learned))
     assert after < before - 0.3  # nats
     assert config["architecture"] == ENCODER
     assert config["valid_loss_nats"] > 0 and "valid_loss_db" not in config
@@ -52,6 +52,37 @@ def test_another_recording_of_the_same_voice_is_not_wrong():
     gone = batch | {"target": torch.tensor([0, -1]), "voices": torch.full((2, 2), 7)}
     told_apart(speaker, anchors, gone).backward()
     assert torch.isfinite(anchors.grad).all()
+
+
+def test_a_source_is_heard_with_what_else_its_mixture_holds():
+    """The first mixture's as they are; the last one's with the given share of the rest."""
+    torch.manual_seed(0)
+    sources, bed = torch.randn(3, 2, 50), torch.randn(3, 50)
+    mixture = sources.sum(1) + bed
+    sounds = with_leftover(sources, mixture, 0.5)
+    for row, share in enumerate((0.0, 0.25, 0.5)):
+        for i in (0, 1):
+            expected = sources[row, i] + share * (sources[row, 1 - i] + bed[row])
+            torch.testing.assert_close(sounds[row, i], expected)
+
+
+def test_an_encoder_can_learn_by_what_is_left_in_its_sources(speakers, tmp_path):
+    """It changes what is minimised, and only in mixtures that hold something else."""
+    path = recipe_of(speakers, tmp_path, ENCODER)
+    cfg = recipes.read(path, ["leftover=0.5"])
+    torch.manual_seed(0)
+    model = registry.create(ENCODER).eval()
+    batch = batch_at(mixers(cfg, model)[0], 8, 0)(0, 0, 1)
+    alone = batch | {"sources": batch["mixture"][:, None].expand_as(batch["sources"])}
+    with torch.no_grad():
+        clean, noisy = (
+            [float(objective(model, made)) for made in (batch, alone)]
+            for objective in (voices(), objective_of(model, cfg))
+        )
+    assert noisy[0] != clean[0]
+    assert noisy[1] == pytest.approx(clean[1], abs=1e-5)
+    with pytest.raises(ValueError, match="expected 0 or more, below 1"):
+        recipes.read(path, ["leftover=1.0"])
 
 
 def test_an_extractor_learns_on_with_the_encoder(speakers, tmp_path):

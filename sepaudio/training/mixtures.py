@@ -121,7 +121,7 @@ def objective_of(model: Any, cfg: MixtureRecipeCfg, judge: nn.Module | None = No
     if model.task == "separation":
         return separation(cfg.loss)
     if model.task == "speaker":
-        return voices
+        return voices(cfg.leftover)
     if model.speaker is None:
         raise ValueError(
             f"{cfg.architecture} has no speaker front-end: give one in the recipe, "

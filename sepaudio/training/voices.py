@@ -12,19 +12,32 @@ from torch import Tensor, nn
 from .. import hub, registry
 from ..losses import contrast
 from .draws import Batch, Source, batches
+from .loop import Objective
 
 RIDGE = 1e-4  # of the translation, beside vectors whose every number has variance one
 
 
-def voices(model: Any, batch: Batch) -> Tensor:
+def voices(leftover: float = 0.0) -> Objective:
     """What a speaker encoder minimises by itself, see `told_apart`."""
-    return told_apart(model, model(batch["enrollment"], batch["enrollment_lengths"]), batch)
+
+    def objective(model: Any, batch: Batch) -> Tensor:
+        embedding = model(batch["enrollment"], batch["enrollment_lengths"])
+        return told_apart(model, embedding, batch, leftover)
+
+    return objective
 
 
-def told_apart(speaker: Any, embedding: Tensor, batch: Batch) -> Tensor:
+def told_apart(speaker: Any, embedding: Tensor, batch: Batch, leftover: float = 0.0) -> Tensor:
     """How badly the enrollments tell their speakers among all sources of the batch [nats].
 
     Another source of the same voice, as of few speakers there may be, is neither right nor wrong.
+
+    Args:
+        speaker: the encoder.
+        embedding: of the enrollments [B, E].
+        batch: of B mixtures.
+        leftover: a source is heard with up to this share of what else its mixture holds, as an
+            extractor's estimate is: with evenly more from the first mixture to the last.
     """
     sources = batch["sources"]
     slots = torch.arange(sources.shape[1], device=embedding.device)
@@ -35,8 +48,15 @@ def told_apart(speaker: Any, embedding: Tensor, batch: Batch) -> Tensor:
     mine = voice[match.clamp_min(0)].masked_fill(match < 0, -1)[:, None]  # [A, 1]
     right = match[:, None] == torch.arange(len(voice), device=slots.device)
     heard = real.flatten() & (right | (voice != mine) | (voice == 0))
-    losses = contrast(embedding, speaker(sources.flatten(0, 1)), match, heard=heard)
+    sounds = with_leftover(sources, batch["mixture"], leftover) if leftover else sources
+    losses = contrast(embedding, speaker(sounds.flatten(0, 1)), match, heard=heard)
     return losses.sum() / (match >= 0).sum().clamp_min(1)
+
+
+def with_leftover(sources: Tensor, mixture: Tensor, most: float) -> Tensor:
+    """Sources [B, S, T], each with a share of the rest of its mixture [B, T]: from 0 to `most`."""
+    share = torch.linspace(0, most, len(sources), device=sources.device)[:, None, None]
+    return torch.lerp(sources, mixture[:, None].expand_as(sources), share)
 
 
 def with_speaker(model: Any, folder: str | Path) -> nn.Module:
