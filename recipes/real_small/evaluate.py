@@ -39,7 +39,7 @@ BEDS = ("noise", "music")
 PAIR = "Shared weights against unshared ones"
 SILENT = -40.0  # [dB] beside the mixture
 SHIPPED = {  # name of the weights, for `sepaudio list`, what they do
-    "tsenet_small_steady": (
+    "tsenet_small_leftover": (
         "one_speaker",
         "who is enrolled, out of a mixture",
         "Pulls the voice of one speaker out of a mixture, given a recording of that speaker.",
@@ -85,14 +85,23 @@ def judged(found: Scored, kept: Scored) -> tuple[str, dict[str, float]]:
     over = {name: _gain(kept[name]) - _gain(found[name]) for name in BEDS if name in found}
     figures |= {f"cost_over_{name}_db": cost for name, cost in over.items()}
     more = "".join(f", {cost:.2f} dB over {name}" for name, cost in over.items())
+    figures["silent_when_present"] = _silent(here)
+    figures |= {f"silent_over_{name}": _silent(found[name]) for name in over}
+    all_silent = "".join(f", {100 * _silent(found[name]):.1f} % over {name}" for name in over)
     text = (
         f"Presence: calibration error {100 * figures['calibration_error']:.1f} %, right in "
         f"{100 * figures['accuracy']:.1f} % of {len(told)} mixtures of two, half of them without "
         f"the enrolled speaker. There the estimate is silent ({SILENT:g} dB or less beside the "
         f"mixture) in {100 * figures['silent_when_absent']:.1f} %; where the speaker is there "
-        f"this costs {figures['cost_when_present_db']:.2f} dB on the mean{more}.\n\n"
+        f"this costs {figures['cost_when_present_db']:.2f} dB on the mean{more}, and "
+        f"{100 * figures['silent_when_present']:.1f} % are silent all through{all_silent}.\n\n"
     )
     return text, figures
+
+
+def _silent(rows: Sequence[Row]) -> float:
+    """The share of estimates that are silent all through: no other has exactly 0 dB."""
+    return float(np.mean([row.figures["si_snr"] == 0 for row in rows]))
 
 
 def _gain(rows: Sequence[Row]) -> float:
@@ -156,7 +165,9 @@ def card(name: str, text: str) -> str:
     if "Presence:" in text:
         absent = (
             " Where the enrolled speaker does not talk, a voice like his is often taken for his, "
-            "above all one of the same gender, and is heard in the place of silence."
+            "above all one of the same gender, and is heard in the place of silence. Where he "
+            "does, in loud noise, over music or beside a like voice, he may be taken for absent: "
+            "`--least 0` keeps all."
         )
     return (
         f"# {shipped}\n\n{about} Architecture `{config['architecture']}`, changed as "

@@ -26,12 +26,19 @@ def _start(name: str) -> list[str]:
     return [*init, *([f"speaker={RUNS / encoder / 'model'}"] if encoder else [])]
 
 
-SAME = {"voices_small_again": "voices_small_longer"}  # recipe of a stage that has none of its own
+SAME = {  # stages without a recipe of their own: whose they have, and what is changed in it
+    "voices_small_again": ("voices_small_longer", []),
+    "tsenet_small_leftover": ("tsenet_small_steady", ["seed=23", "optim.steps=8000"]),
+}
+
+
+def _recipe(name: str) -> tuple[str, list[str]]:
+    recipe, changes = SAME.get(name, (name, []))
+    return recipe, [*changes, *_start(name)]
+
+
 RECIPES = {  # recipe, and what is changed in it
-    **{
-        name: (SAME.get(name, name), _start(name))
-        for name in (*runs_of(EXTRACTORS[-1]), *SEPARATORS)
-    },
+    **{name: _recipe(name) for name in (*runs_of(EXTRACTORS[-1]), *SEPARATORS)},
     "mitas_small_unshared": ("mitas_small", ["model.tcn.sharing=none"]),
 }
 
