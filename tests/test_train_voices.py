@@ -83,6 +83,9 @@ def test_an_encoder_can_learn_by_what_is_left_in_its_sources(speakers, tmp_path)
     assert noisy[1] == pytest.approx(clean[1], abs=1e-5)
     with pytest.raises(ValueError, match="expected 0 or more, below 1"):
         recipes.read(path, ["leftover=1.0"])
+    other = recipes.read(recipe_of(speakers, tmp_path, "tsenet_test"), ["leftover=0.5"])
+    with pytest.raises(ValueError, match="with tsenet_test: expected a speaker encoder"):
+        objective_of(registry.create("tsenet_test"), other)
 
 
 def test_an_extractor_learns_on_with_the_encoder(speakers, tmp_path):

@@ -86,8 +86,9 @@ def judged(found: Scored, kept: Scored) -> tuple[str, dict[str, float]]:
     figures |= {f"cost_over_{name}_db": cost for name, cost in over.items()}
     more = "".join(f", {cost:.2f} dB over {name}" for name, cost in over.items())
     figures["silent_when_present"] = _silent(here)
-    figures |= {f"silent_over_{name}": _silent(found[name]) for name in over}
-    all_silent = "".join(f", {100 * _silent(found[name]):.1f} % over {name}" for name in over)
+    falls = {name: _silent(found[name]) for name in over}
+    figures |= {f"silent_over_{name}": share for name, share in falls.items()}
+    all_silent = "".join(f", {100 * share:.1f} % over {name}" for name, share in falls.items())
     text = (
         f"Presence: calibration error {100 * figures['calibration_error']:.1f} %, right in "
         f"{100 * figures['accuracy']:.1f} % of {len(told)} mixtures of two, half of them without "
@@ -160,7 +161,7 @@ def card(name: str, text: str) -> str:
     versions = ", ".join(f"{k} {v}" for k, v in config["versions"].items())
     runs = runs_of(name)
     heard_by = ", with `speaker_encoder`" if set(runs) & set(ENCODERS.values()) else ""
-    start = f" after those of {config['init']['name']}" if "init" in config else ""
+    start = f" after those of {config['init']['name'].removesuffix('/model')}" if "init" in config else ""
     absent = ""
     if "Presence:" in text:
         absent = (

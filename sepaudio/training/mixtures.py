@@ -118,10 +118,15 @@ def missed(logits: Tensor, here: Tensor) -> Tensor:
 
 def objective_of(model: Any, cfg: MixtureRecipeCfg, judge: nn.Module | None = None) -> Objective:
     """What a model minimises by its job; `judge` is that of `extraction`."""
-    if model.task == "separation":
-        return separation(cfg.loss)
     if model.task == "speaker":
         return voices(cfg.leftover)
+    if cfg.leftover:
+        raise ValueError(
+            f"leftover={cfg.leftover} with {cfg.architecture}: expected a speaker encoder that "
+            "learns by itself; leave it out"
+        )
+    if model.task == "separation":
+        return separation(cfg.loss)
     if model.speaker is None:
         raise ValueError(
             f"{cfg.architecture} has no speaker front-end: give one in the recipe, "
