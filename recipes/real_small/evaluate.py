@@ -161,7 +161,8 @@ def card(name: str, text: str) -> str:
     versions = ", ".join(f"{k} {v}" for k, v in config["versions"].items())
     runs = runs_of(name)
     heard_by = ", with `speaker_encoder`" if set(runs) & set(ENCODERS.values()) else ""
-    start = f" after those of {config['init']['name'].removesuffix('/model')}" if "init" in config else ""
+    before = config.get("init", {}).get("name", "").removesuffix("/model")
+    start = f" after those of {before}" if before else ""
     absent = ""
     if "Presence:" in text:
         absent = (
