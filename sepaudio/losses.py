@@ -21,6 +21,8 @@ from .metrics.signal import EPS, FLOOR, SILENT
 
 TRIED = 4  # sources; from five on, Hungarian assignment is faster than all 120 orders
 FAINTEST = 1e-4  # magnitude in a spectrum; what is below counts as this
+FAINT = 10 ** (-45 / 20)  # of a mixture: what is left of it where the enrolled speaker is absent
+_KNOWN: dict[tuple[int, torch.device], Tensor] = {}  # see `_orders`
 Pairwise = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 
@@ -152,16 +154,19 @@ def reorder(estimates: Tensor, order: Tensor) -> Tensor:
 
 
 def absent(estimate: Tensor, mixture: Tensor, lengths: Tensor | None = None) -> Tensor:
-    """Loss where the enrolled speaker does not talk: level of the estimate [dB], [B, ...].
+    """Loss where the enrolled speaker does not talk, [B, ...] in dB: 0 for the whole mixture.
 
-    0 dB is an estimate as loud as the mixture, -60 dB is the least it can reach: silence enough.
+    Least, -60 dB, for a copy of the mixture at -45 dB, which nobody hears; -45 dB for silence. An
+    extractor that takes a speaker for absent though he is there so gives a faint mixture, where
+    one that had to be as silent as it can gives what is left of rounding.
 
     Args:
         estimate: [B, ..., T]
         mixture: [B, ..., T]
         lengths: [B] in samples.
     """
-    energy, whole = map(_energy, _fitting(estimate, mixture, lengths))
+    estimate, mixture = _fitting(estimate, mixture, lengths)
+    energy, whole = _energy(estimate - FAINT * mixture), _energy(mixture)
     return 10 * torch.log10((energy + 1e-6 * whole + EPS) / (whole + EPS))
 
 
@@ -290,7 +295,7 @@ def _assign(pairs: Tensor) -> Tensor:
     n = pairs.shape[1]
     pairs = pairs.nan_to_num(nan=1e9, posinf=1e9, neginf=-1e9)
     if n <= TRIED:
-        orders = torch.tensor(list(permutations(range(n))), device=pairs.device)  # [P, S]
+        orders = _orders(n, pairs.device)
         totals = pairs[:, torch.arange(n, device=pairs.device), orders].sum(dim=2)  # [B, P]
         return orders[totals.argmin(dim=1)]
     try:
@@ -301,6 +306,15 @@ def _assign(pairs: Tensor) -> Tensor:
         ) from error
     found = [torch.from_numpy(linear_sum_assignment(one)[1]) for one in pairs.cpu().numpy()]
     return torch.stack(found).to(pairs.device)
+
+
+def _orders(n: int, device: torch.device) -> Tensor:
+    """All orders of n sources [n!, n], brought to a device once: a recorded step copies nothing."""
+    if torch.compiler.is_compiling():
+        return torch.tensor(list(permutations(range(n))), device=device)
+    if (n, device) not in _KNOWN:
+        _KNOWN[n, device] = torch.tensor(list(permutations(range(n))), device=device)
+    return _KNOWN[n, device]
 
 
 def with_auxiliary(

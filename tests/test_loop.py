@@ -55,6 +55,10 @@ def test_workers_change_nothing(tmp_path):
     assert same(fit(tmp_path / "0"), fit(tmp_path / "2", workers=2))
 
 
+def test_steps_that_are_not_on_a_card_are_not_recorded(tmp_path):
+    assert same(fit(tmp_path / "0"), fit(tmp_path / "1", replace(CFG, graph=True)))
+
+
 def test_validation_keeps_the_best_weights_and_gives_them_back(tmp_path):
     cfg = replace(CFG, valid_every=2, keep_best=2)
     figures = iter([5.0, 1.0, 3.0, 2.0, 4.0, 6.0])

@@ -292,9 +292,10 @@ def test_shapes_that_would_be_stretched_are_refused():
 
 def test_absence_is_measured_against_the_mixture():
     mixture, other = signals()
-    assert absent(mixture, mixture)[0].item() == pytest.approx(0, abs=1e-4)
-    assert absent(0.01 * mixture, mixture)[0].item() == pytest.approx(-40, abs=0.1)
-    assert absent(0 * mixture, mixture)[0].item() == pytest.approx(-60, abs=0.1)
+    for gain, expected in ((1, -0.05), (0.1, -20.5), (10 ** (-45 / 20), -60), (0, -45)):
+        assert absent(gain * mixture, mixture)[0].item() == pytest.approx(expected, abs=0.15)
+    rest = absent(10 ** (-45 / 20) * other, mixture)[0].item()  # as faint, but of something else
+    assert -45 < rest < -40
     assert absent(0 * mixture, 0 * mixture)[0].item() == 0
     estimate = (1e-3 * other).requires_grad_()
     absent(estimate, mixture, torch.tensor([400, 3])).sum().backward()

@@ -8,6 +8,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from sepaudio.backbones import backbone
+from sepaudio.training.average import averaging
 from sepaudio.training.classify import cross_entropy
 from sepaudio.training.loop import Task
 from sepaudio.training.optim import factor
@@ -211,7 +212,6 @@ def test_bad_settings_are_refused(changes, text):
 def test_averaged_weights_by_their_closed_form(tmp_path):
     """And as torch averages; statistics of norms are averaged with them."""
     task = Task(fresh(), cross_entropy(0.0), OptimCfg(ema=0.9), 0, tmp_path)
-    task.done = 10**6  # beyond the first steps, in which the average is a plain mean
     theirs = AveragedModel(task.averaged, multi_avg_fn=get_ema_multi_avg_fn(0.9), use_buffers=True)
     theirs.n_averaged.fill_(1)
     first = {k: v.clone() for k, v in task.averaged.state_dict().items()}
@@ -219,8 +219,9 @@ def test_averaged_weights_by_their_closed_form(tmp_path):
         for value in task.model.state_dict().values():
             if value.is_floating_point():
                 value.add_(1 + torch.rand_like(value))
+    average = averaging(task.averaged, task.model)
     for _ in range(5):
-        task._average()
+        average(0.9)
         theirs.update_parameters(task.model)
     for key, now in task.averaged.state_dict().items():
         if now.is_floating_point():

@@ -39,7 +39,7 @@ BEDS = ("noise", "music")
 PAIR = "Shared weights against unshared ones"
 SILENT = -40.0  # [dB] beside the mixture
 SHIPPED = {  # name of the weights, for `sepaudio list`, what they do
-    "tsenet_small_leftover": (
+    "tsenet_small_card": (
         "one_speaker",
         "who is enrolled, out of a mixture",
         "Pulls the voice of one speaker out of a mixture, given a recording of that speaker.",
@@ -163,6 +163,7 @@ def card(name: str, text: str) -> str:
     heard_by = ", with `speaker_encoder`" if set(runs) & set(ENCODERS.values()) else ""
     before = config.get("init", {}).get("name", "").removesuffix("/model")
     start = f" after those of {before}" if before else ""
+    where = "a CPU" if config["device"] == "cpu" else config["device"]
     absent = ""
     if "Presence:" in text:
         absent = (
@@ -181,15 +182,15 @@ def card(name: str, text: str) -> str:
         "## Training\n\n"
         f"`python recipes/real_small/train.py MANIFEST.csv ... --recipes {' '.join(runs)}`, seed "
         f"{config['seed']}, {optim['steps']} steps{start} of {optim['batch']} mixtures of "
-        f"{mixing['seconds']:g} s, each drawn anew, on a CPU. Versions: {versions}. "
+        f"{mixing['seconds']:g} s, each drawn anew, on {where}. Versions: {versions}. "
         f"Fingerprint of the recordings: `{config['data_fingerprint']}`. No recording with a "
         f"non-commercial or no-derivatives clause was used.\n\nHeard were\n\n{sources}\n\n"
         "## Measured\n\nOn speakers who were not heard in training, 4 s each; in brackets the "
         "95 % interval when mixtures are drawn again. Lists: `recipes/real_small/make_lists.py`."
         f"\n\n{text}"
         "## Limits\n\nRead, clean speech for the most part, mixed by adding: rooms with echo, "
-        "telephones and overlapping crowds were not learned from. Trained briefly, on a CPU: "
-        f"expect errors, above all between like voices.{absent}\n"
+        "telephones and overlapping crowds were not learned from. Trained briefly: expect "
+        f"errors, above all between like voices.{absent}\n"
     )
 
 

@@ -1,17 +1,20 @@
 """Mixtures made many at once in torch, on the device that learns from them, of the same draws.
 
-Processes draw ahead and pack what they drew into a few tensors (`Batched.drawn`); these go to the
-device, where the samples of all recordings lie already, and become a batch there (`__call__`).
+Processes draw ahead and pack what they drew into one tensor (`Batched.drawn`), as sending twenty
+takes longer than drawing them; it goes to the device, where the samples of all recordings lie
+already, and becomes a batch there (`__call__`).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from .mixdown import CEILING, Drawn, Shelves, Stretch
@@ -21,6 +24,7 @@ from .resampling import kernel_of, resample
 from .shelf import Shelf
 
 Packed: TypeAlias = dict[str, Any]  # tensors and plain numbers
+ALIGNED = 8  # bytes that every array begins at a multiple of
 CHUNK = 1 << 26  # samples copied to a device at once
 
 
@@ -57,8 +61,9 @@ class Batched:
 
     def __call__(self, packed: Packed) -> dict[str, Tensor]:
         """Make what was drawn, on the device of its tensors: a batch as of `dataset.collate`."""
-        samples = self._on(packed["slot"].device)
-        with torch.no_grad(), torch.autocast(packed["slot"].device.type, enabled=False):
+        device = packed["bytes"].device
+        samples = self._on(device)
+        with torch.no_grad(), torch.autocast(device.type, enabled=False):
             return _made(packed, samples)
 
     def _on(self, device: torch.device) -> dict[str, Tensor]:
@@ -89,7 +94,7 @@ def to(packed: Packed, device: torch.device) -> Packed:
 
 
 def pack(drawn: Sequence[Drawn], shelves: Shelves) -> Packed:
-    """What was drawn for B mixtures of at most S speakers as tensors.
+    """What was drawn for B mixtures of at most S speakers as the bytes of one tensor.
 
     Stretches are numbered by slots: of mixture b the speakers have b * (S + 1) and what follows,
     the last is its enrollment. They are sorted by speed; a group of one speed is two rates, the
@@ -131,8 +136,30 @@ def pack(drawn: Sequence[Drawn], shelves: Shelves) -> Packed:
         "groups": _groups([x for _, x in placed], speech.sample_rate),
         "most": [int(heard.max()), int(heard[:, -1].max()), max(one.length for one in drawn)],
         "least": min(one.length for one in drawn),
-        **{key: torch.from_numpy(value) for key, value in packed.items()},
+        **_joined(packed),
     }
+
+
+def _joined(arrays: dict[str, NDArray[Any]]) -> Packed:
+    """The bytes of all arrays [N], and what lies where: name, type, shape, first byte."""
+    layout, pieces, at = [], [], 0
+    for key, x in arrays.items():
+        size = -(-x.nbytes // ALIGNED) * ALIGNED
+        layout.append((key, str(x.dtype), x.shape, at))
+        pieces.append(np.zeros(size, np.uint8))
+        pieces[-1][: x.nbytes] = np.ascontiguousarray(x).view(np.uint8).reshape(-1)
+        at += size
+    return {"bytes": torch.from_numpy(np.concatenate(pieces)), "layout": layout}
+
+
+def _apart(packed: Packed) -> Packed:
+    """What `_joined` joined, where its bytes lie now, beside the plain numbers."""
+    whole, parts = packed["bytes"], {}
+    for key, kind, shape, at in packed["layout"]:
+        dtype = getattr(torch, kind)
+        n = math.prod(shape) * dtype.itemsize
+        parts[key] = whole[at : at + n].view(dtype).view(shape)
+    return {**packed, **parts}
 
 
 def even(packed: Packed) -> bool:
@@ -140,7 +167,7 @@ def even(packed: Packed) -> bool:
     return bool(packed["least"] == packed["most"][2])
 
 
-def _padded(rows: Sequence[Sequence[float]], n: int, dtype: Any) -> np.ndarray[Any, Any]:
+def _padded(rows: Sequence[Sequence[float]], n: int, dtype: Any) -> NDArray[Any]:
     return np.array([[*row, *[0] * (n - len(row))] for row in rows], dtype)
 
 
@@ -186,6 +213,7 @@ def _packed_beds(kind: str, drawn: Sequence[Drawn], shelves: Shelves) -> Packed:
 
 def _made(packed: Packed, samples: dict[str, Tensor]) -> dict[str, Tensor]:
     """The steps of `mixdown`, for all mixtures of a batch."""
+    packed = _apart(packed)
     longest, enrolled, most = packed["most"]
     lengths, heard = packed["lengths"], packed["heard"]
     x = _stretches(packed, samples["speech"], longest)

@@ -20,13 +20,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from .. import doors, registry
 from ..files import atomic_text
+from .average import averaging
 from .bar import Bar, shown
 from .clip import adaptive_clip
+from .graph import recorded
 from .optim import OptimCfg, factor
 from .optimizers import optimizer_of, sharpened
 from .process import compiled, fast_products, keep_memory, leave_in_order, quiet_lightning
@@ -125,6 +126,10 @@ class Task(pl.LightningModule):  # type: ignore[misc,name-defined]
             module.eval()
         return self
 
+    def on_train_start(self) -> None:
+        """All lies where it will stay."""
+        self._average = averaging(self.averaged, self.model)
+
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Every step draws from its own seed, so that a replayed step is the same step."""
         self._reseed(batch_idx)
@@ -181,7 +186,7 @@ class Task(pl.LightningModule):  # type: ignore[misc,name-defined]
         if (batch_idx + 1) % self.cfg.accumulate:
             return
         self.done += 1
-        self._average()
+        self._average(min(self.cfg.ema, self.done / (self.done + 10)))
         self._pace()
         last = self.done == self.cfg.steps
         if self.validate and (self.done % self.cfg.valid_every == 0 or last):
@@ -211,17 +216,6 @@ class Task(pl.LightningModule):  # type: ignore[misc,name-defined]
             times = [after - before for before, after in pairwise(self.ends)]
             self.paced(statistics.median(times[2:]), self.cfg.steps - self.done)
             self.paced = None
-
-    def _average(self) -> None:
-        decay = min(self.cfg.ema, self.done / (self.done + 10))
-        means, news = (list(m.state_dict().values()) for m in (self.averaged, self.model))
-        mixed = [(m, n) for m, n in zip(means, news, strict=True) if m.is_floating_point()]
-        with torch.no_grad():
-            average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
-            average(*map(list, zip(*mixed, strict=True)), None)
-            for mean, new in zip(means, news, strict=True):
-                if not mean.is_floating_point():
-                    mean.copy_(new)
 
     def _judge(self, validate: Validate) -> None:
         """Validate, keep the best weights, slow down or stop where nothing gets better."""
@@ -332,6 +326,10 @@ def run(
     judged = validate if cfg.valid_every else None
     paced = paced or (None if quiet else tell_pace)
     learned = compiled(objective, model) if cfg.compile else objective
+    if cfg.graph:
+        if world > 1 and torch.cuda.is_available():
+            raise ValueError(f"optim.graph=true in {world} processes: expected one; leave it out")
+        learned = recorded(learned, [m for m in (model, helper) if m is not None])
     task = Task(model, learned, cfg, seed, folder, judged, frozen, paced, helper)
     loader = DataLoader(
         _Parts(draw, cfg, rank, world),

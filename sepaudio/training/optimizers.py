@@ -113,21 +113,23 @@ class Muon(torch.optim.Optimizer):
         return loss
 
     def _turn(self, moved: list[Tensor], group: dict[str, Any]) -> None:
-        alike = defaultdict(list)
         for p in moved:
-            alike[p.flatten(1).shape].append(p)
-        for (rows, columns), some in alike.items():
-            ways = []
-            for p in some:
-                assert p.grad is not None
-                state = self.state[p]
-                if not state:
-                    state["momentum"] = torch.zeros_like(p)
-                state["momentum"].lerp_(p.grad, 1 - group["momentum"])
-                ways.append(p.grad.lerp(state["momentum"], group["momentum"]).flatten(1))
+            if not self.state[p]:
+                self.state[p]["momentum"] = torch.zeros_like(p)
+        gradients = [p.grad for p in moved if p.grad is not None]
+        momenta = [self.state[p]["momentum"] for p in moved]
+        torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
+        ways = torch._foreach_lerp(gradients, momenta, group["momentum"])
+        alike = defaultdict(list)
+        for p, way in zip(moved, ways, strict=True):
+            alike[p.flatten(1).shape].append((p, way.flatten(1)))
+        torch._foreach_mul_(moved, 1 - group["lr"] * group["weight_decay"])
+        for (rows, columns), pairs in alike.items():
+            some, aims = zip(*pairs, strict=True)
+            turned = orthogonal(torch.stack(aims), self.turning).unbind()
+            paces = [way.view_as(p) for p, way in zip(some, turned, strict=True)]
             pace = group["lr"] * 0.2 * max(rows, columns) ** 0.5
-            for p, way in zip(some, orthogonal(torch.stack(ways), self.turning), strict=True):
-                p.mul_(1 - group["lr"] * group["weight_decay"]).sub_(way.view_as(p), alpha=pace)
+            torch._foreach_add_(list(some), paces, alpha=-pace)
 
     def _adapt(self, moved: list[Tensor], group: dict[str, Any]) -> None:
         states = [self.state[p] for p in moved]
