@@ -158,7 +158,7 @@ def absent(estimate: Tensor, mixture: Tensor, lengths: Tensor | None = None) -> 
 
     Least, -60 dB, for a copy of the mixture at -45 dB, which nobody hears; -45 dB for silence. An
     extractor that takes a speaker for absent though he is there so gives a faint mixture, where
-    one that had to be as silent as it can gives what is left of rounding.
+    one that had to be as silent as it can gives next to nothing, which resembles no voice.
 
     Args:
         estimate: [B, ..., T]
@@ -310,10 +310,12 @@ def _assign(pairs: Tensor) -> Tensor:
 
 def _orders(n: int, device: torch.device) -> Tensor:
     """All orders of n sources [n!, n], brought to a device once: a recorded step copies nothing."""
+    orders = list(permutations(range(n)))
     if torch.compiler.is_compiling():
-        return torch.tensor(list(permutations(range(n))), device=device)
+        return torch.tensor(orders, device=device)
     if (n, device) not in _KNOWN:
-        _KNOWN[n, device] = torch.tensor(list(permutations(range(n))), device=device)
+        with torch.inference_mode(False):  # validation may come first, and training learns by it
+            _KNOWN[n, device] = torch.tensor(orders, device=device)
     return _KNOWN[n, device]
 
 

@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sepaudio import losses
 from sepaudio.losses import (
     LOSSES,
     absent,
@@ -288,6 +289,18 @@ def test_shapes_that_would_be_stretched_are_refused():
         ValueError, match=r"shape \[1, 50\]: expected that of the source, \[2, 50\]"
     ):
         neg_si_snr(torch.zeros(1, 50), torch.zeros(2, 50))
+
+
+def test_orders_found_while_validating_serve_training(monkeypatch):
+    monkeypatch.setattr(losses, "_KNOWN", {})
+    estimates, sources = torch.randn(2, 2, 3, 50).unbind()
+    with torch.inference_mode():
+        found = pit(estimates, sources)[0]
+    estimates.requires_grad_()
+    loss, _ = pit(estimates, sources)
+    assert torch.equal(loss.detach(), found)
+    loss.sum().backward()
+    assert estimates.grad.abs().sum() > 0
 
 
 def test_absence_is_measured_against_the_mixture():

@@ -1,8 +1,8 @@
 """Mixtures made many at once in torch, on the device that learns from them, of the same draws.
 
-Processes draw ahead and pack what they drew into one tensor (`Batched.drawn`), as sending twenty
-takes longer than drawing them; it goes to the device, where the samples of all recordings lie
-already, and becomes a batch there (`__call__`).
+Processes draw ahead and pack what they drew into one tensor (`Batched.drawn`), as each that is
+received takes time of the process that learns; it goes to the device, where the samples of all
+recordings lie already, and becomes a batch there (`__call__`).
 """
 
 from __future__ import annotations

@@ -10,8 +10,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 def averaging(mean: nn.Module, new: nn.Module) -> Callable[[float], None]:
     """What moves `mean` towards `new`, given how much of it stays; whole numbers are copied.
 
-    Both lie where they will stay: what their states hold is looked up once, which takes longer than
-    a device takes to average it.
+    Both lie where they will stay: what their states hold is looked up once, not at every step.
     """
     states = (m.state_dict().values() for m in (mean, new))
     pairs = list(zip(*states, strict=True))
