@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from sepaudio.data.mixing import Mixer, MixingCfg
 from sepaudio.data.shelf import Shelf
 
 RATE = 8000
+KINDS = ("speech", "noise", "music", "rir")
 SMALL = {
     **{"seconds": 1.0, "enrollment_seconds": 0.8, "least_seconds": 0.5},
     "refused_speakers": ("unlabelled",),
@@ -29,6 +31,7 @@ CASES = {
     "beds": {"n_src": (1, 3), "noise": 0.3, "music": 0.3},
     "overlap": {"overlap": (0.2, 0.8)},
     "shortest": {"mode": "min", "seconds": 2.0, "overlap": (0.6, 1.0), "noise": 0.5},
+    "manners": {"manners": 0.7, "noise": 0.3},
     "loud": {"level_db": (0.0, 0.0), "n_src": (3, 3)},
     "not enrolled": {**EVERYTHING, "enrollment_seconds": 0.0, "absent": 0.0},
     "everything": EVERYTHING,
@@ -65,9 +68,11 @@ def rows(folder):
 
 def mixer(rows, **options):
     """A mixer over these rows, in memory."""
-    kinds = ("speech", "noise", "music", "rir")
-    shelves = [Shelf([row for row in rows if row.kind == kind], RATE) for kind in kinds]
-    return Mixer(MixingCfg(**{**SMALL, **options}), *shelves)
+    cfg = MixingCfg(**{**SMALL, **options})
+    kinds = {kind: [row for row in rows if row.kind == kind] for kind in KINDS}
+    if cfg.manners:
+        kinds["speech"] += [replace(row, manner=1) for row in kinds["speech"]]
+    return Mixer(cfg, *(Shelf(here, RATE) for here in kinds.values()))
 
 
 def digest(folder):

@@ -193,6 +193,22 @@ def test_a_learned_front_end_enrolls_too():
         enroll(sounds, 1000, model=net, pooling="statistics")
 
 
+@pytest.mark.parametrize("db", [-40.0, -15.0, 20.0])
+def test_a_learned_front_end_hears_who_speaks_and_not_how_loud(db):
+    speaker = registry.create("speaker_encoder_test").eval()
+    sounds = torch.nn.utils.rnn.pad_sequence(
+        [voice(1.0, 100), voice(0.6, 170)], batch_first=True, padding_value=0.5
+    )
+    lengths = torch.tensor([RATE, round(0.6 * RATE)])
+    gains = torch.tensor([[1.0], [10 ** (db / 20)]])
+    with torch.no_grad():
+        one, other = speaker(sounds, lengths), speaker(gains * sounds, lengths)
+        assert torch.allclose(one, other, rtol=1e-3, atol=1e-5)
+        alone = speaker(gains[1] * sounds[1:, : lengths[1]])
+        assert torch.allclose(one[1:], alone, rtol=1e-3, atol=1e-5)
+        assert torch.isfinite(speaker(torch.zeros_like(sounds))).all()
+
+
 def test_embeddings_survive_the_disk(tmp_path):
     made = Embedding(torch.randn(2, 7), "0123456789abcdef")
     hub.save_embedding(made, tmp_path / "a.safetensors", speaker_name="Anna")
@@ -307,3 +323,20 @@ def test_the_recipe_fits_measures_and_writes(tmp_path):
     assert counts["3 recordings against one, pooled by vectors"] == [2, 2, 2]
     assert counts["first half of the only recording against second halves"] == [2, 2, 2]
     assert (tmp_path / "README.md").read_text().strip() == done.stdout.strip()
+    assert "one_speaker" not in done.stdout
+    command += ["--folder", tmp_path / "ivector", "--beside", "one_speaker"]
+    told = subprocess.run(
+        list(map(str, command)),
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(script.parent.parent.parent)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == 0, told.stdout + told.stderr
+    before, beside = told.stdout.split("The encoder of `one_speaker` on the same trials:")
+    tables = [[line.split("|")[1:-1] for line in text.splitlines()] for text in (before, beside)]
+    here, there = ([row for row in rows if len(row) == 5 and " to " in row[1]] for rows in tables)
+    vectors_alone = [row for row in here if "statistics" not in row[0]]
+    assert [(row[0], row[2:]) for row in there] == [(row[0], row[2:]) for row in vectors_alone]
+    assert "--beside one_speaker" in before

@@ -2,7 +2,9 @@
 
 import json
 import pickle
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -109,6 +111,24 @@ def test_target_and_enrollment_never_share_a_sample(rows):
             assert end - begin >= 0.5 - 1e-3
     assert seen == set("abcde") == set(made.speakers)
     assert set(made.others) == set("abcdef")
+
+
+def test_a_copy_of_a_file_does_not_enroll_it(tmp_path):
+    first = speech(tmp_path, "first.wav", 2.0, "a")
+    copy = replace(first, path=tmp_path / "copy.wav")
+    shutil.copy(first.path, copy.path)
+    made = mixer([first, copy, speech(tmp_path, "b.wav", 2.0, "b")])
+    for index in range(40):
+        drawn = made.item(0, 0, index).drawn
+        if drawn["enrolled"] == "a":
+            target, enrollment = spans(drawn)
+            assert target[2] <= enrollment[1] + 1e-6 or enrollment[2] <= target[1] + 1e-6
+    made = mixer([first, copy, speech(tmp_path, "other.wav", 2.0, "a"), *made.speech.rows[2:]])
+    for index in range(40):
+        drawn = made.item(0, 0, index).drawn
+        if drawn["enrolled"] == "a":
+            names = {Path(path).name for path, *_ in spans(drawn)}
+            assert names != {"first.wav", "copy.wav"} and len(names) == 2
 
 
 def test_cuts_of_one_file_may_overlap_but_do_not_enroll_each_other(tmp_path):

@@ -1,9 +1,10 @@
 """Fit an i-vector front-end and measure how well it tells speakers apart; writes README.md.
 
-    python recipes/speaker/ivector.py MANIFEST.csv [--folder runs/ivector] [components=64 ...]
+    python recipes/speaker/ivector.py MANIFEST.csv [--folder runs/ivector] [--beside one_speaker]
+        [components=64 ...]
 
 The manifest has a column `speaker` beside the usual ones. A folder that is there already is
-measured as it is. Speakers of the split are those with a name that does not begin "unlabelled".
+measured as it is. The encoders of the extractors that --beside names hear the same trials. Speakers of the split are those with a name that does not begin "unlabelled".
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ import sepaudio
 from sepaudio import io
 from sepaudio.cli import key_values, script
 from sepaudio.files import atomic_text
+from sepaudio.frontends.ivector import IVector
+from sepaudio.verbs.enroll import speaker_of
 from sepaudio.verbs.prepare import PrepareCfg, read_overrides
 from sepaudio.verbs.verify import Verification, cosine, verify
 
@@ -68,10 +71,17 @@ def one_by_one(each: dict[str, Any]) -> Verification:
 def together(model: Any, sounds: dict[str, list[Any]], each: dict[str, Any], how: str) -> Any:
     """The first few recordings of a speaker are enrolled; all the rest are tried, one by one."""
     names = list(sounds)
-    enrolled = torch.cat([model.together(sounds[name][:ENROLLED], how) for name in names])
+    enrolled = torch.cat([pooled(model, sounds[name][:ENROLLED], how) for name in names])
     heard = [name for name in names for _ in each[name][ENROLLED:]]
     rest = np.concatenate([each[name][ENROLLED:] for name in names])
     return verify(cosine(enrolled.numpy(), rest), names, heard)
+
+
+def pooled(model: Any, sounds: list[Any], how: str) -> Any:
+    """The vector [1, E] of several recordings: of a learned encoder the mean of theirs."""
+    if isinstance(model, IVector):
+        return model.together(sounds, how)
+    return torch.cat([model(sound[None]) for sound in sounds]).mean(0, keepdim=True)
 
 
 def halves(model: Any, sounds: dict[str, list[Any]]) -> Verification:
@@ -96,7 +106,7 @@ def measure(model: Any, sounds: dict[str, list[Any]]) -> Rows:
         inside = {name: v for name, v in each.items() if name.split("_")[0] == group}
         if len(inside) > 1:
             rows.append((f"the same, only `{group}_*`", one_by_one(inside)))
-    for how in ("statistics", "vectors"):
+    for how in ("statistics", "vectors") if isinstance(model, IVector) else ("vectors",):
         what = f"{ENROLLED} recordings against one, pooled by {how}"
         rows.append((what, together(model, several, each, how)))
     single = {name: x for name, x in sounds.items() if len(x) == 1}
@@ -106,12 +116,26 @@ def measure(model: Any, sounds: dict[str, list[Any]]) -> Rows:
     return rows
 
 
+def as_table(rows: Rows) -> str:
+    """The table in Markdown."""
+    text = (
+        "| trials | error (95 %) | speakers | same voice | another voice |\n"
+        "| --- | --- | --- | --- | --- |\n"
+    )
+    for what, v in rows:
+        low, high = (100 * value for value in v.interval)
+        error = f"{100 * v.error_rate:.1f} ({low:.1f} to {high:.1f})"
+        text += f"| {what} | {error} | {v.speakers} | {v.targets} | {v.others} |\n"
+    return text
+
+
 def main() -> None:
     """Fit, measure, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("manifest", type=Path)
     parser.add_argument("--folder", type=Path, default=Path("runs/ivector"))
     parser.add_argument("--into", type=Path, default=Path(__file__).parent)
+    parser.add_argument("--beside", nargs="+", default=[], help="extractors: names or folders")
     parser.add_argument("--split", default="test")
     parser.add_argument("--threads", type=int, default=1)
     given, others = key_values()
@@ -126,7 +150,13 @@ def main() -> None:
     sounds = speakers(options.manifest, options.split, model.sample_rate)
     with torch.no_grad():
         rows = measure(model, sounds)
-    words = "".join(f" {word}" for word in given)
+        encoders = {name: speaker_of(name) for name in options.beside}
+        beside = {
+            name: measure(one, speakers(options.manifest, options.split, one.sample_rate))
+            for name, one in encoders.items()
+        }
+    asked = f" --beside {' '.join(options.beside)}" if beside else ""
+    words = asked + "".join(f" {word}" for word in given)
     text = (
         "# Speaker verification by i-vectors\n\n"
         f"Made by `python recipes/speaker/ivector.py {options.manifest.name}{words}`"
@@ -138,14 +168,11 @@ def main() -> None:
         "of different collections differ in microphone and room as well, which helps to refuse "
         "them; the rows of one collection are without that help. Halves of one recording share "
         "both, which helps to accept: no measure of knowing a voice again in another recording.\n\n"
-        "| trials | error (95 %) | speakers | same voice | another voice |\n"
-        "| --- | --- | --- | --- | --- |\n"
+        f"{as_table(rows)}\n"
     )
-    for what, v in rows:
-        low, high = (100 * value for value in v.interval)
-        error = f"{100 * v.error_rate:.1f} ({low:.1f} to {high:.1f})"
-        text += f"| {what} | {error} | {v.speakers} | {v.targets} | {v.others} |\n"
-    text += "\n" + _below_title(options.folder / "README.md")
+    for name, found in beside.items():
+        text += f"The encoder of `{Path(name).name}` on the same trials:\n\n{as_table(found)}\n"
+    text += _below_title(options.folder / "README.md")
     atomic_text(options.into / "README.md", text)
     print(text)
 

@@ -41,6 +41,7 @@ class Recording:
         start: where in the file the recording begins [s]; None when it is the whole file.
         duration: how long it is [s]; from `start` to the end of the file when None.
         fold: of cross-validation, from 1 on, when the set has folds.
+        manner: which other manner it is heard in (`restyle`), 0 for none; no manifest says it.
     """
 
     path: Path
@@ -54,6 +55,7 @@ class Recording:
     start: float | None = None
     duration: float | None = None
     fold: int | None = None
+    manner: int = 0
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -113,10 +115,12 @@ def numbered(path: str | Path, bad: list[str] | None = None) -> list[tuple[int, 
     def parse(row: dict[str, str], where: str) -> Recording:
         table.need(row, ("path", "kind", "split"), where)
         table.one_of(row, "split", SPLITS, where)
-        values = {name: row[name] for name in NEEDED if name != "path"}
         return Recording(
             path=path.parent / row["path"],
-            **values,
+            kind=row["kind"],
+            license=row["license"],
+            source=row["source"],
+            split=row["split"],
             speaker=row.get("speaker") or "",
             gender=(row.get("gender") or "").lower(),
             sample_rate=table.rate(row, where),

@@ -176,4 +176,6 @@ def _together(parts: list[Array], drawn: Drawn) -> Array:
 def _place(speech: Shelf, part: Stretch) -> dict[str, Any]:
     row, rate = speech.rows[part.row], speech.sample_rate
     begin = (row.start or 0.0) + part.start / rate
-    return {"path": str(row.path), "start_s": begin, "duration_s": part.n / rate}
+    place = {"path": str(row.path), "start_s": begin, "duration_s": part.n / rate}
+    # in another manner a recording has another length, which these seconds are of
+    return {**place, "manner": row.manner} if row.manner else place

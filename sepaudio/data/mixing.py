@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +55,9 @@ class MixingCfg:
         music_db: of all speech over the music [dB].
         room: share in which every speaker is heard in a room.
         speeds: a speaker is played at one of these, the enrollment with its speaker.
+        manners: share of enrollments whose speaker is heard in another manner there (`restyle`):
+            who is excited in a mixture may have been calm, and before another microphone, when
+            enrolled.
         mode: "max" pads shorter speakers with silence at either end, "min" cuts the mixture to
             the shortest.
         level_db: RMS levels of mixture and enrollment [dB of full scale].
@@ -78,6 +81,7 @@ class MixingCfg:
     music_db: Range = (5.0, 20.0)
     room: float = 0.0
     speeds: tuple[float, ...] = (1.0,)
+    manners: float = 0.0
     mode: str = "max"
     level_db: Range = (-35.0, -20.0)
     refused_licenses: tuple[str, ...] = ()
@@ -96,7 +100,7 @@ class MixingCfg:
             low, high = getattr(self, name)
             if low > high:
                 raise ValueError(f"{name}={(low, high)}: expected the lower bound first")
-        of_all = ("absent", "same_origin", "noise", "music", "room")
+        of_all = ("absent", "same_origin", "noise", "music", "room", "manners")
         shares = {name: (getattr(self, name),) * 2 for name in of_all}
         for name, (low, high) in {**shares, "overlap": self.overlap}.items():
             if low < 0 or high > 1:
@@ -147,12 +151,14 @@ class Mixer:
                 )
         here: dict[str, list[int]] = defaultdict(list)
         self._least = self._samples(cfg.least_seconds * max(cfg.speeds))
+        self._twins = _twins(speech.rows)
         for i, row in enumerate(speech.rows):
+            if row.manner:
+                continue
             named = row.speaker and not row.speaker.startswith(cfg.refused_speakers or ("\0",))
             if named and speech.length(i) >= self._least and speech.levels[i] > 0:
                 here[row.speaker].append(i)
-        numbers: dict[Path, int] = {}
-        self._file = np.array([numbers.setdefault(row.path, len(numbers)) for row in speech.rows])
+        self._file = _files(speech)
         begins = [row.start or 0.0 for row in speech.rows]
         self._begin = np.array(begins) * speech.sample_rate
         self._end = self._begin + np.diff(speech.starts)
@@ -279,7 +285,19 @@ class Mixer:
             other = self.speech.crop(partner, most, random)
         else:
             said, other = self._parted(which, n, most, random)
+        if cfg.manners and random.random() < cfg.manners:
+            partner, other = self._otherwise(partner, *other)
         return self._played(which, *said, speed), self._played(partner, *other, speed)
+
+    def _otherwise(self, which: int, start: int, n: int) -> tuple[int, tuple[int, int]]:
+        """The same stretch of a recording where it is heard in another manner, or its beginning."""
+        twin = self._twins.get(which)
+        if twin is None:
+            return which, (start, n)
+        length = self.speech.length(twin)
+        ratio = length / self.speech.length(which)
+        start = min(int(start * ratio), length - 1)
+        return twin, (start, max(1, min(n, int(n * ratio), length - start)))
 
     def _parted(
         self, which: int, n: int, most: int, random: Random
@@ -348,7 +366,7 @@ def load(
     """
     shelves = {}
     for kind, rows in recordings(cfg, manifests, split).items():
-        place = None if folder is None else Path(folder) / split / kind
+        place = None if folder is None else shelf_of(cfg, folder, split, kind)
         shelves[kind] = Shelf(rows, cfg.sample_rate, place, on_bad) if rows else None
     speech = shelves["speech"]
     if speech is None:
@@ -356,10 +374,16 @@ def load(
     return Mixer(cfg, speech, shelves.get("noise"), shelves.get("music"), shelves.get("rir"))
 
 
+def shelf_of(cfg: MixingCfg, folder: str | Path, split: str, kind: str) -> Path:
+    """Where decoded samples of a kind are kept: runs with and without manners may share a folder."""
+    name = "speech_manners" if kind == "speech" and cfg.manners else kind
+    return Path(folder) / split / name
+
+
 def recordings(
     cfg: MixingCfg, manifests: Sequence[str | Path], split: str
 ) -> dict[str, list[Recording]]:
-    """What mixtures of a split are made of, by kind.
+    """What mixtures of a split are made of, by kind; speech in another manner, too, where asked.
 
     Raises:
         ValueError: a manifest makes no sense.
@@ -368,4 +392,25 @@ def recordings(
     rows = [row for row in rows if row.kind != "speech" or row.speaker]
     rows = manifest.allowed(rows, cfg.refused_licenses)
     used = {"speech": True, "noise": cfg.noise > 0, "music": cfg.music > 0, "rir": cfg.room > 0}
-    return {kind: [row for row in rows if row.kind == kind] for kind, use in used.items() if use}
+    kinds = {kind: [row for row in rows if row.kind == kind] for kind, use in used.items() if use}
+    if cfg.manners:
+        kinds["speech"] += [replace(row, manner=1) for row in kinds["speech"]]
+    return kinds
+
+
+def _files(speech: Shelf) -> Indices:
+    """The number of the file that each recording is of; copies of a whole file are that file."""
+    numbers: dict[Path | tuple[float, ...], int] = {}
+    found = []
+    for i, row in enumerate(speech.rows):
+        sound = (speech.length(i), float(speech.scales[i]), float(speech.levels[i]))
+        whole = row.start is None and not row.manner
+        first = numbers.setdefault(sound, len(numbers)) if whole else len(numbers)
+        found.append(numbers.setdefault(row.path, first))
+    return np.array(found)
+
+
+def _twins(rows: Sequence[Recording]) -> dict[int, int]:
+    """Of recordings that are there in another manner, too: the number of that one."""
+    others = {replace(row, manner=0): i for i, row in enumerate(rows) if row.manner}
+    return {i: others[row] for i, row in enumerate(rows) if row in others}

@@ -16,6 +16,7 @@ from ..files import atomic_folder, look
 from . import manifest
 from .augment import Array, Random, rms
 from .manifest import Recording
+from .restyle import restyled
 
 VERSION = 1  # raise it when the same recordings begin to give other samples
 ON_BAD = ("stop", "skip")  # what to do about a recording that cannot be read
@@ -71,7 +72,7 @@ class Shelf:
             self._index(about["recordings"])
             self._map()
         self.rows = tuple(row for i, row in enumerate(rows) if i not in bad)
-        self.left_out = (*gone.values(), *bad.values())
+        self.left_out = tuple(dict.fromkeys((*gone.values(), *bad.values())))  # twins say the same
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -128,6 +129,9 @@ class Shelf:
         x, own = io.read(row.path, channel=0 if row.kind == "rir" else "mix")
         if row.start is not None:
             x = cut(x, own, row)
+        if row.manner:  # of twice the band, as what is above it may come down
+            wide = min(own, 2 * self.sample_rate)
+            x, own = restyled(io.resample(x, own, wide), wide, row), wide
         x = io.resample(x, own, self.sample_rate)
         scale = max(float(np.abs(x).max()), 1e-9) / 32767
         return np.rint(x / scale).astype(np.int16), scale, rms(x)
@@ -217,6 +221,7 @@ def holds(folder: Path, rows: Sequence[Recording], sample_rate: int, on_bad: str
 
 def _made_of(rows: Sequence[Recording], sample_rate: int) -> dict[str, Any]:
     cuts = "|".join(f"{row.path.name} {row.start} {row.duration}" for row in rows)
+    cuts += "".join(f" {row.manner}" for row in rows if row.manner)
     return {
         "version": VERSION,
         "sample_rate": sample_rate,

@@ -18,6 +18,10 @@ from ..registry import register
 from .mel import LogMel, MelCfg, mel_cfg
 
 
+LEVEL = -27.0  # that learned encoders hear recordings at [dB of full scale]
+FLOOR = 1e-10  # a mean square below this is silence
+
+
 @dataclass(frozen=True)
 class Embedding:
     """Voices as vectors.
@@ -55,6 +59,19 @@ TINY = SpeakerCfg(  # for tests, of extractors too
     features=mel_cfg("librosa", 1000, n_fft=64, window_length=64, hop=16, n_mels=6),
     tcn=TCNCfg(bottleneck=5, hidden=6, skip=0, n_blocks=2, n_repeats=1, norm="channel"),
 )
+
+
+def at_level(x: Tensor, lengths: Tensor | None = None) -> Tensor:
+    """x [B, T] at the root mean square `LEVEL` over its first lengths [B] samples; silence stays.
+
+    Who speaks does not depend on how loud the recording is.
+    """
+    heard = x
+    if lengths is not None:
+        heard = x.masked_fill(torch.arange(x.shape[1], device=x.device) >= lengths[:, None], 0)
+    n = x.shape[1] if lengths is None else lengths.clamp_min(1)[:, None]
+    power = heard.square().sum(1, keepdim=True) / n
+    return x * (10 ** (LEVEL / 20) / power.clamp_min(FLOOR).sqrt())
 
 
 @register(
@@ -98,7 +115,8 @@ class SpeakerEncoder(nn.Module):
         self.head = nn.Linear(2 * (cfg.tcn.skip or cfg.tcn.bottleneck), cfg.size)
 
     def forward(self, enrollment: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """enrollment [B, T], lengths [B] in samples -> vectors [B, E]."""
+        """enrollment [B, T] at any level, lengths [B] in samples -> vectors [B, E]."""
+        enrollment = at_level(enrollment, lengths)
         frames = None if lengths is None else self.frontend.frames(lengths)
         x = self.bottleneck(self.standardize(self.frontend(enrollment, WHOLE, lengths)))
         x = self.tcn(x, lengths=frames)

@@ -311,33 +311,20 @@ class TseNet(nn.Module):
         level = mixture.square().sum(1, keepdim=True).clamp_min(1e-10)
         estimate = made * (made * mixture).sum(1, keepdim=True) / power  # as it fits best
         power = estimate.square().sum(1, keepdim=True).clamp_min(1e-10)
-        sounds = (mixture, mixture - estimate)
-        alike = [torch.cosine_similarity(self.speaker(x), v, dim=1) for x in sounds]
-        alike = [self.likeness(estimate, mixture, v), *alike]
+        alike = [self.likeness(x, v) for x in (estimate, mixture, mixture - estimate)]
         share = (power / level).clamp_min(1e-4).log10()
         return torch.cat([torch.stack(alike, dim=1), share, found], dim=1), made
 
-    def likeness(
-        self, estimate: Tensor, mixture: Tensor, v: Tensor, lengths: Tensor | None = None
-    ) -> Tensor:
-        """How like the enrolled voices v [B, E] estimates [B, T] sound, as loud as the mixtures.
+    def likeness(self, sound: Tensor, v: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """How like the enrolled voices v [B, E] sounds [B, T] are, however loud: cosines [B].
 
         Args:
-            estimate: of the enrolled speakers.
-            mixture: [B, T]
+            sound: such as an estimate.
             v: vectors of the enrolled speakers.
             lengths: [B] in samples.
-
-        Returns:
-            [B] cosines of embeddings.
         """
         assert self.speaker is not None
-        power, level = (
-            x.square().sum(1, keepdim=True).clamp_min(1e-10) for x in (estimate, mixture)
-        )
-        return torch.cosine_similarity(
-            self.speaker(estimate * (level / power).sqrt(), lengths), v, dim=1
-        )
+        return torch.cosine_similarity(self.speaker(sound, lengths), v, dim=1)
 
     def presence(self, mixture: Tensor, embedding: Tensor | Embedding) -> Tensor:
         """How likely it is that the enrolled speaker is in the mixtures: [B] from 0 to 1.

@@ -99,7 +99,8 @@ def _mixtures(
         return *mixtures.lesson(mixer, mixtures.objective_of(model, recipe), recipe), 0.0
     mixtures.check_fit(recipe, model)
     rows = mixing.recordings(data.mixing, data.manifests, "train")
-    speech = _speakers(rows.pop("speech"), data.mixing)
+    spoken = [row for row in rows.pop("speech") if not row.manner]  # a manifest has no manners
+    speech = _speakers(spoken, data.mixing)
     some = [*speech, *(row for here in rows.values() for row in _readable(here)[:PER_KIND])]
     manifest.write(place / "few.csv", some)
     begin = time.perf_counter()

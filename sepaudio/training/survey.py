@@ -134,7 +134,10 @@ def _of_mixtures(recipe: MixtureRecipeCfg) -> tuple[dict[str, list[Recording]], 
         for kind, here in mixing.recordings(data.mixing, data.manifests, split).items():
             rows[key := f"{split} {kind}"] = here
             there = _whole(here) and shelf.holds(
-                Path(data.shelf) / split / kind, here, data.mixing.sample_rate, data.on_bad
+                mixing.shelf_of(data.mixing, data.shelf, split, kind),
+                here,
+                data.mixing.sample_rate,
+                data.on_bad,
             )
             ready += [key] if there or not here else []
     return rows, ready, "decoded recordings"
