@@ -1,6 +1,7 @@
 """Another manner of speaking: the pitch is another, the vocal tract the same."""
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import mixed_voices
@@ -46,7 +47,7 @@ def envelope_db(x):
     spec = np.abs(np.fft.rfft(x * np.hanning(len(x)))) ** 2
     hz = np.fft.rfftfreq(len(x), 1 / RATE)
     edges = np.array([200, 450, 800, 1200, 1600, 2200, 3000, 3600])
-    bands = [spec[(hz >= low) & (hz < high)].mean() for low, high in zip(edges, edges[1:])]
+    bands = [spec[(hz >= low) & (hz < high)].mean() for low, high in pairwise(edges)]
     db = 10 * np.log10(bands)
     return db - db.mean()
 

@@ -4,7 +4,8 @@
         [components=64 ...]
 
 The manifest has a column `speaker` beside the usual ones. A folder that is there already is
-measured as it is. The encoders of the extractors that --beside names hear the same trials. Speakers of the split are those with a name that does not begin "unlabelled".
+measured as it is. The encoders of the extractors that --beside names hear the same trials. Speakers
+of the split are those with a name that does not begin "unlabelled".
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from .augment import Array, Random, rms, simulated_response
 from .manifest import Recording
 from .mixdown import Bed, Drawn, Stretch, lasts, mixdown
 from .render import Example
-from .shelf import TRIES, Shelf
+from .shelf import TRIES, Shelf, files_of, manners_of
 
 BEDS = ("noise", "music")
 Range = tuple[float, float]
@@ -151,14 +151,14 @@ class Mixer:
                 )
         here: dict[str, list[int]] = defaultdict(list)
         self._least = self._samples(cfg.least_seconds * max(cfg.speeds))
-        self._twins = _twins(speech.rows)
+        self._twins = manners_of(speech.rows)
         for i, row in enumerate(speech.rows):
             if row.manner:
                 continue
             named = row.speaker and not row.speaker.startswith(cfg.refused_speakers or ("\0",))
             if named and speech.length(i) >= self._least and speech.levels[i] > 0:
                 here[row.speaker].append(i)
-        self._file = _files(speech)
+        self._file = files_of(speech)
         begins = [row.start or 0.0 for row in speech.rows]
         self._begin = np.array(begins) * speech.sample_rate
         self._end = self._begin + np.diff(speech.starts)
@@ -375,7 +375,7 @@ def load(
 
 
 def shelf_of(cfg: MixingCfg, folder: str | Path, split: str, kind: str) -> Path:
-    """Where decoded samples of a kind are kept: runs with and without manners may share a folder."""
+    """Where decoded samples of a kind are kept; with manners and without in two places."""
     name = "speech_manners" if kind == "speech" and cfg.manners else kind
     return Path(folder) / split / name
 
@@ -396,21 +396,3 @@ def recordings(
     if cfg.manners:
         kinds["speech"] += [replace(row, manner=1) for row in kinds["speech"]]
     return kinds
-
-
-def _files(speech: Shelf) -> Indices:
-    """The number of the file that each recording is of; copies of a whole file are that file."""
-    numbers: dict[Path | tuple[float, ...], int] = {}
-    found = []
-    for i, row in enumerate(speech.rows):
-        sound = (speech.length(i), float(speech.scales[i]), float(speech.levels[i]))
-        whole = row.start is None and not row.manner
-        first = numbers.setdefault(sound, len(numbers)) if whole else len(numbers)
-        found.append(numbers.setdefault(row.path, first))
-    return np.array(found)
-
-
-def _twins(rows: Sequence[Recording]) -> dict[int, int]:
-    """Of recordings that are there in another manner, too: the number of that one."""
-    others = {replace(row, manner=0): i for i, row in enumerate(rows) if row.manner}
-    return {i: others[row] for i, row in enumerate(rows) if row in others}

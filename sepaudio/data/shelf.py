@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -159,6 +160,24 @@ class Shelf:
         # Copy-on-write, since torch takes no array that is read-only; the file stays as it is.
         mapped = np.memmap(self.folder / "samples.int16", np.int16, mode="c")
         self._samples = np.asarray(mapped)
+
+
+def files_of(shelf: Shelf) -> NDArray[np.int64]:
+    """The number of the file that each recording is of; copies of a whole file are that file."""
+    numbers: dict[Path | tuple[float, ...], int] = {}
+    found = []
+    for i, row in enumerate(shelf.rows):
+        sound = (shelf.length(i), float(shelf.scales[i]), float(shelf.levels[i]))
+        whole = row.start is None and not row.manner
+        first = numbers.setdefault(sound, len(numbers)) if whole else len(numbers)
+        found.append(numbers.setdefault(row.path, first))
+    return np.array(found)
+
+
+def manners_of(rows: Sequence[Recording]) -> dict[int, int]:
+    """Of recordings that are there in another manner, too: the number of that one."""
+    others = {replace(row, manner=0): i for i, row in enumerate(rows) if row.manner}
+    return {i: others[row] for i, row in enumerate(rows) if row in others}
 
 
 def cut(x: Array, sample_rate: int, row: Recording) -> Array:
