@@ -17,7 +17,6 @@ from ..layers import TCN, FixedNorm, TCNCfg, TimeConv, pool_statistics
 from ..registry import register
 from .mel import LogMel, MelCfg, mel_cfg
 
-
 LEVEL = -27.0  # that learned encoders hear recordings at [dB of full scale]
 FLOOR = 1e-10  # a mean square below this is silence
 
