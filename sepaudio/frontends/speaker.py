@@ -113,11 +113,15 @@ class SpeakerEncoder(nn.Module):
         self.dead_parameters = tuple(f"tcn.{name}" for name in self.tcn.dead_parameters())
         self.head = nn.Linear(2 * (cfg.tcn.skip or cfg.tcn.bottleneck), cfg.size)
 
+    def bands(self, enrollment: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """The log-mel picture [B, F, L] of what `forward` hears."""
+        x: Tensor = self.frontend(at_level(enrollment, lengths), WHOLE, lengths)
+        return x
+
     def forward(self, enrollment: Tensor, lengths: Tensor | None = None) -> Tensor:
         """enrollment [B, T] at any level, lengths [B] in samples -> vectors [B, E]."""
-        enrollment = at_level(enrollment, lengths)
         frames = None if lengths is None else self.frontend.frames(lengths)
-        x = self.bottleneck(self.standardize(self.frontend(enrollment, WHOLE, lengths)))
+        x = self.bottleneck(self.standardize(self.bands(enrollment, lengths)))
         x = self.tcn(x, lengths=frames)
         y: Tensor = self.head(pool_statistics(x, frames))
         return y

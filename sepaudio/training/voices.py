@@ -96,7 +96,7 @@ def standardize(model: Any, train: Source, batch: int, items: int = 512) -> None
         return
     heard = []
     for made in batches(train, 1, items, batch, model):
-        x = speaker.frontend(made["enrollment"])
+        x = speaker.bands(made["enrollment"], made["enrollment_lengths"])
         frames = speaker.frontend.frames(made["enrollment_lengths"])
         inside = torch.arange(x.shape[2], device=x.device) < frames[:, None]
         heard.append(x.movedim(1, 2)[inside])
