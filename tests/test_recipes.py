@@ -193,7 +193,7 @@ def test_from_speakers_to_scores(tmp_path):
     pairs = (("longer", "judged"), ("again", "steady"), ("leftover", "leftover"))
     for encoder, name in pairs:
         extractors = (*extractors, f"voices_small_{encoder}", f"tsenet_small_{name}")
-    extractors = (*extractors, "tsenet_small_card")
+    extractors = (*extractors, "tsenet_small_card", "voices_small_manners", "tsenet_small_manners")
     call("train.py", "manifest.csv", *tiny, "--recipes", *extractors)
     tiny += ["data.mixing.enrollment_seconds=0.0"]
     separators = ("mitas_small", "mitas_small_longer", "mitas_small_muon", "mitas_small_unshared")
@@ -204,7 +204,7 @@ def test_from_speakers_to_scores(tmp_path):
     more = ["--metrics", "snr", "--genders", "manifest.csv", *(["--plot"] if there else [])]
     call("evaluate.py", "--readme", tmp_path / "README.md", *more, "--publish", "weights")
     text = (tmp_path / "README.md").read_text()
-    for name, models in (("two_speakers", 15), ("music", 11)):
+    for name, models in (("two_speakers", 16), ("music", 12)):
         assert len(re.findall(rf"\| {name} +\| all +\| +2 \| si_snr ", text)) == models
         assert len(re.findall(rf"\| {name} +\| all +\| +2 \| snr ", text)) == models
     assert re.search(r"\| two_speakers \| (same|different) gender ", text)
