@@ -91,6 +91,23 @@ def test_blocks_and_voices_learn_to_tell_who_is_there(speakers, tmp_path):
     assert judge_of(model, replace(cfg, presence=0.0)) is None
 
 
+def test_half_precision_learns_presence_as_well(speakers, tmp_path):
+    path = recipe_of(speakers, tmp_path, "tsenet_fourier_test")
+    cfg = recipes.read(path, ["presence=1.0", "data.mixing.absent=0.5"])
+    torch.manual_seed(0)
+    model = registry.create("tsenet_fourier_test")
+    batch = batch_at(mixers(cfg, model)[0], 8, 0)(0, 0, 1)
+    judge = judge_of(model, cfg)
+    losses = []
+    for half in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            loss = extraction("si_snr", 1.0, presence=1.0, judge=judge)(model, batch)
+        loss.backward()
+        losses.append(loss.item())
+    assert losses[1] == pytest.approx(losses[0], abs=0.5)
+    assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+
+
 def test_presence_that_cannot_be_fitted_is_told_before_the_first_step(speakers, tmp_path):
     rows = manifest.read(speakers / "manifest.csv")
     names = sorted({row.speaker for row in rows if row.split == "valid" and row.speaker})[:2]

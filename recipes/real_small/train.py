@@ -31,11 +31,11 @@ SAME = {  # stages without a recipe of their own: whose they have, and what is c
     "tsenet_small_leftover": ("tsenet_small_steady", ["seed=23", "optim.steps=8000"]),
     "voices_small_manners": (
         "voices_small_leftover",
-        ["seed=41", "optim.steps=1400", "start_share=0.0", "data.mixing.manners=0.5"],
+        ["seed=41", "data.mixing.manners=0.6"],
     ),
     "tsenet_small_manners": (
         "tsenet_small_steady",
-        ["seed=43", "optim.steps=6000", "level=0.1", "data.mixing.manners=0.3"],
+        ["seed=43", "optim.steps=4400", "level=0.1", "data.mixing.manners=0.3"],
     ),
 }
 

@@ -91,7 +91,7 @@ def extraction(
             estimate = model(batch["mixture"], embedding, lengths=lengths)
         else:
             estimate, found = model.heard(batch["mixture"], embedding, lengths)
-            alike = model.likeness(estimate, embedding, lengths)
+            alike = model.likeness(estimate.float(), embedding, lengths)  # from half precision
             told = judge(torch.cat([SHARP * alike[:, None], found], dim=1))
             unsure = presence * missed(told[:, 0].float(), here)
         estimate = estimate.float()
