@@ -9,11 +9,12 @@ from hums import recipe_of
 
 from sepaudio import hub, registry
 from sepaudio.data import manifest
-from sepaudio.data.mixing import load
+from sepaudio.data.mixing import load, recordings
+from sepaudio.data.shelf import holds
 from sepaudio.training import recipe as recipes
 from sepaudio.training.draws import batches
 from sepaudio.training.mixtures import batch_at, extraction, judge_of, missed, mixers
-from sepaudio.training.presence import Presence, fit_presence
+from sepaudio.training.presence import Presence, fit_presence, presence_of
 from sepaudio.verbs.train import train
 
 
@@ -118,6 +119,19 @@ def test_presence_that_cannot_be_fitted_is_told_before_the_first_step(speakers, 
     with pytest.raises(ValueError, match=r"presence cannot be fitted: .*3 speakers.*presence=0"):
         train(path, more, output=tmp_path / "run", quiet=True)
     assert not (tmp_path / "run" / "last.ckpt").exists()
+
+
+def test_what_presence_is_calibrated_on_takes_the_place_of_nothing(speakers, tmp_path):
+    rows = manifest.read(speakers / "manifest.csv")
+    manifest.write(speakers / "more.csv", [replace(row, speaker=f"{row.speaker}b") for row in rows])
+    manifests = [str(speakers / name) for name in ("manifest.csv", "more.csv")]
+    more = [f"data.manifests=[{','.join(manifests)}]", "data.presence_manifests=1"]
+    cfg = recipes.read(recipe_of(speakers, tmp_path, "tsenet_fourier_test"), more)
+    _, valid = mixers(cfg, registry.create("tsenet_fourier_test"))
+    fitted = presence_of(registry.create("tsenet_fourier_test"), cfg)
+    whole = recordings(cfg.data.mixing, manifests, "valid")["speech"]
+    assert holds(tmp_path / "shelf" / "valid" / "speech", whole, 1000)
+    assert len(valid.speech) == len(whole) == 2 * len(fitted.valid[0].speech)
 
 
 def test_presence_is_calibrated_by_mixtures_that_lack_the_speaker(speakers, tmp_path):

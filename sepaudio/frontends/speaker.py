@@ -65,12 +65,13 @@ def at_level(x: Tensor, lengths: Tensor | None = None) -> Tensor:
 
     Who speaks does not depend on how loud the recording is.
     """
-    heard = x
+    heard = x.to(torch.promote_types(x.dtype, torch.float32))
     if lengths is not None:
-        heard = x.masked_fill(torch.arange(x.shape[1], device=x.device) >= lengths[:, None], 0)
+        later = torch.arange(x.shape[1], device=x.device) >= lengths[:, None]
+        heard = heard.masked_fill(later, 0)
     n = x.shape[1] if lengths is None else lengths.clamp_min(1)[:, None]
     power = heard.square().sum(1, keepdim=True) / n
-    return x * (10 ** (LEVEL / 20) / power.clamp_min(FLOOR).sqrt())
+    return x * (10 ** (LEVEL / 20) / power.clamp_min(FLOOR).sqrt()).to(x.dtype)
 
 
 @register(

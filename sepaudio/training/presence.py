@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -77,9 +78,12 @@ def presence_of(model: Any, cfg: MixtureRecipeCfg) -> Presence | None:
 
     longer = [replace(kind, seconds=LONGER * presence, absent=0.0) for kind in kinds]
     calibrated = data.manifests[: data.presence_manifests or None]
+    # what is calibrated on lies by itself, or it would take the place of all that validates
+    apart = Path(data.shelf) / "presence" if calibrated != data.manifests else Path(data.shelf)
 
     def made(kinds: Sequence[MixingCfg], split: str, manifests: Sequence[str]) -> list[Source]:
-        mixers = [load(kind, manifests, split, data.shelf, data.on_bad) for kind in kinds]
+        place = apart if split == "valid" else data.shelf
+        mixers = [load(kind, manifests, split, place, data.on_bad) for kind in kinds]
         return placed(mixers, data.mix_on)
 
     try:
