@@ -208,6 +208,15 @@ def test_from_speakers_to_scores(tmp_path):
         assert len(re.findall(rf"\| {name} +\| all +\| +2 \| si_snr ", text)) == models
         assert len(re.findall(rf"\| {name} +\| all +\| +2 \| snr ", text)) == models
     assert re.search(r"\| two_speakers \| (same|different) gender ", text)
+    at_a_glance = text.partition("| network | two speakers |")[2].partition("\n### ")[0]
+    rows = re.findall(r"^\| (\w+) \|(.*)\|$", at_a_glance, re.MULTILINE)
+    figures = {name: [cell.strip() for cell in cells.split("|")] for name, cells in rows}
+    assert {"mitas_small", "voices_small", *extractors} <= figures.keys()
+    for name in extractors:
+        whole = re.escape(figures[name][0])
+        part = text.partition(f"### {name}\n")[2].partition("### ")[0]
+        if name.startswith("tsenet"):
+            assert re.search(rf"\| two_speakers +\| all .* {whole} \(", part)
     found = json.loads((tmp_path / "runs/real_small/scores/results.json").read_text())
     lists = {"two_speakers", "noise", "music", "absent"}
     assert set(found["tsenet_small_voices"]) == {*lists, "presence", "voices"}

@@ -13,6 +13,7 @@ Two runs are compared by `sepaudio evaluate --scores ONE.csv --compare OTHER.csv
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -202,6 +203,32 @@ def sections(readme: Path) -> dict[str, str]:
     return {name.strip(): text for name, _, text in found}
 
 
+def overview(parts: Mapping[str, str]) -> str:
+    """A row for every network, out of what its own tables say: improvements in dB, shares in %."""
+    wanted = {
+        "two speakers": _of("two_speakers", "all"),
+        "same gender": _of("two_speakers", "same gender"),
+        "different": _of("two_speakers", "different gender"),
+        "wrong speaker": r"^\| two_speakers +\| all .*\| +([\d.]+) % \|$",
+        "over noise": _of("noise", "all"),
+        "over music": _of("music", "all"),
+        "silent when absent": r"beside the mixture\) in ([\d.]+) %",
+        "voices, equal error rate": r"equal error rate ([\d.]+) %",
+    }
+    lines = [f"| network | {' | '.join(wanted)} |", f"| --- |{' ---: |' * len(wanted)}"]
+    for name, text in parts.items():
+        found = [re.search(pattern, text, re.MULTILINE) for pattern in wanted.values()]
+        cells = [match.group(1) if match else "" for match in found]
+        if any(cells):
+            lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _of(name: str, which: str) -> str:
+    """What finds the improvement in a row of a network's table."""
+    return rf"^\| {name} +\| {which} +\|(?:[^|]*\|){{4}} +(-?[\d.]+) \("
+
+
 def main() -> None:
     """Score, print, write and publish."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -235,7 +262,8 @@ def main() -> None:
         parts[PAIR] = compared_as_markdown({"two_speakers": pair})
     atomic_json(RUNS / "scores" / "results.json", figures)
     known = [name for name in (*MODELS, PAIR) if name in parts]
-    text = "\n\n".join(f"### {name}\n\n{parts[name].strip()}" for name in known)
+    text = overview({name: parts[name] for name in known if name != PAIR}) + "\n\n"
+    text += "\n\n".join(f"### {name}\n\n{parts[name].strip()}" for name in known)
     fill(options.readme, text)
     print(text)
 
