@@ -66,7 +66,7 @@ def level_of(estimate, target):
     ("other", "off"),
     [
         known("crying_baby.flac", 3, "all falls silent"),
-        known("dishes.flac", 4, "half a dB fainter than is borne"),
+        ("dishes.flac", 4),
         ("helicopter.flac", 3),
     ],
 )
@@ -76,14 +76,8 @@ def test_a_speaker_comes_out_of_noise_as_loud_as_he_was(extractor, other, off):
     assert abs(level_of(estimate, target)) < off
 
 
-def test_a_speaker_comes_out_of_dishes(extractor):
-    """What fails above is the level alone."""
-    assert mixed(extractor, read("speech.flac"), read("dishes.flac"), 0.0)[0] > 2
-
-
-@pytest.mark.xfail(strict=True, reason="what comes out is 36 dB fainter than the voice")
 def test_without_silence_a_speaker_comes_out_of_crying(extractor):
-    """What fails above is more than knowing from 2.5 s that the speaker is there."""
+    """What fails above is knowing from 2.5 s that the speaker is there."""
     both = read("speech.flac"), read("crying_baby.flac")
     gain, estimate, target = mixed(extractor, *both, 0.0, least=0.0)
     assert gain > 2 and level_of(estimate, target) > -10
