@@ -62,7 +62,7 @@ def main() -> None:
     changes = [f"data.manifests={json.dumps(manifests)}", *given]
     for name in options.recipes:
         recipe, more = RECIPES[name]
-        print(train(HERE / f"{recipe}.yaml", [*changes, *more], output=RUNS / name))
+        print(train(HERE / f"{recipe}.yaml", [*more, *changes], output=RUNS / name))
 
 
 if __name__ == "__main__":
