@@ -307,15 +307,21 @@ def test_the_recipe_fits_measures_and_writes(tmp_path):
     (tmp_path / "manifest.csv").write_text("\n".join(rows) + "\n")
     script = Path(__file__).parent.parent / "recipes" / "speaker" / "ivector.py"
     command = [sys.executable, script, "manifest.csv", *VALUES, "--into", tmp_path]
-    done = subprocess.run(
-        [*map(str, command), "--folder", str(tmp_path / "ivector")],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(script.parent.parent.parent)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    command += ["--folder", tmp_path / "ivector"]
+
+    def run(*more):
+        done = subprocess.run(
+            list(map(str, [*command, *more])),
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(script.parent.parent.parent)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    done = run()
     cells = [line.split("|")[1:-1] for line in done.stdout.splitlines() if " to " in line]
     counts = {row[0].strip(): [int(c) for c in row[2:]] for row in cells if len(row) == 5}
     assert counts["one recording against one, all speakers with several"] == [2, 12, 16]
@@ -324,16 +330,7 @@ def test_the_recipe_fits_measures_and_writes(tmp_path):
     assert counts["first half of the only recording against second halves"] == [2, 2, 2]
     assert (tmp_path / "README.md").read_text().strip() == done.stdout.strip()
     assert "one_speaker" not in done.stdout
-    command += ["--folder", tmp_path / "ivector", "--beside", "one_speaker"]
-    told = subprocess.run(
-        list(map(str, command)),
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(script.parent.parent.parent)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert told.returncode == 0, told.stdout + told.stderr
+    told = run("--beside", "one_speaker")
     before, beside = told.stdout.split("The encoder of `one_speaker` on the same trials:")
     tables = [[line.split("|")[1:-1] for line in text.splitlines()] for text in (before, beside)]
     here, there = ([row for row in rows if len(row) == 5 and " to " in row[1]] for rows in tables)

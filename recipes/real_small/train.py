@@ -29,10 +29,7 @@ def _start(name: str) -> list[str]:
 SAME = {  # stages without a recipe of their own: whose they have, and what is changed in it
     "voices_small_again": ("voices_small_longer", []),
     "tsenet_small_leftover": ("tsenet_small_steady", ["seed=23", "optim.steps=8000"]),
-    "voices_small_manners": (
-        "voices_small_leftover",
-        ["seed=41", "data.mixing.manners=0.6"],
-    ),
+    "voices_small_manners": ("voices_small_leftover", ["seed=41", "data.mixing.manners=0.6"]),
     "tsenet_small_manners": (
         "tsenet_small_steady",
         ["seed=43", "optim.steps=4400", "level=0.1", "data.mixing.manners=0.3"],
@@ -40,14 +37,14 @@ SAME = {  # stages without a recipe of their own: whose they have, and what is c
 }
 
 
-def _recipe(name: str) -> tuple[str, list[str]]:
-    recipe, changes = SAME.get(name, (name, []))
-    return recipe, [*changes, *_start(name)]
+def _recipe(name: str) -> tuple[str, list[str], list[str]]:
+    return *SAME.get(name, (name, [])), _start(name)
 
 
-RECIPES = {  # recipe, and what is changed in it
+# recipe, what is changed in it unless the command line does, and what makes it this one
+RECIPES = {
     **{name: _recipe(name) for name in (*runs_of(EXTRACTORS[-1]), *SEPARATORS)},
-    "mitas_small_unshared": ("mitas_small", ["model.tcn.sharing=none"]),
+    "mitas_small_unshared": ("mitas_small", [], ["model.tcn.sharing=none"]),
 }
 
 
@@ -61,8 +58,8 @@ def main() -> None:
     manifests = [str(Path(a).resolve()) for a in options.manifests]
     changes = [f"data.manifests={json.dumps(manifests)}", *given]
     for name in options.recipes:
-        recipe, more = RECIPES[name]
-        print(train(HERE / f"{recipe}.yaml", [*more, *changes], output=RUNS / name))
+        recipe, own, fixed = RECIPES[name]
+        print(train(HERE / f"{recipe}.yaml", [*own, *changes, *fixed], output=RUNS / name))
 
 
 if __name__ == "__main__":
