@@ -1,23 +1,30 @@
-"""A network that learns for a given CPU time instead of a given number of steps."""
+"""A network that learns for a given time instead of a given number of steps."""
 
 from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import save_model
+from torch.utils.data import DataLoader, Dataset
 
+from sepaudio.data.batched import Batched, to
 from sepaudio.data.mixing import Mixer
 from sepaudio.files import atomic, atomic_folder, atomic_json
 from sepaudio.training import recipe as recipes
-from sepaudio.training.mixtures import batch_at, objective_of
+from sepaudio.training.draws import Made, batch_at
+from sepaudio.training.graph import Recorded
+from sepaudio.training.loop import Draw
+from sepaudio.training.mixtures import objective_of
 from sepaudio.training.recipe import MixtureRecipeCfg
 
 WARMUP = 0.05  # share of the budget over which the learning rate rises
-SAVED = 60.0  # CPU time between checkpoints [s]
+SAVED = 60.0  # time between checkpoints [s]
+AHEAD = 4  # processes that draw for a CUDA device
 
 
 def rate(used: float, step: float) -> float:
@@ -26,8 +33,20 @@ def rate(used: float, step: float) -> float:
 
 
 def settings(cfg: MixtureRecipeCfg, budget: float) -> dict[str, Any]:
-    """All that a network came from."""
+    """All that a network came from; manifests by their names, as recordings may be moved."""
+    names = [Path(path).name for path in cfg.data.manifests]
+    cfg = replace(cfg, data=replace(cfg.data, manifests=names))
     return {"budget_s": budget, "recipe": recipes.to_yaml(cfg)}
+
+
+class _Drawn(Dataset[Any]):
+    """Item i is what is drawn for step i."""
+
+    def __init__(self, draw: Draw):
+        self.draw = draw
+
+    def __getitem__(self, step: int) -> Any:
+        return self.draw(step, 0, 1)
 
 
 class Learner:
@@ -36,7 +55,7 @@ class Learner:
     Attributes:
         averaged: the weights that are kept and scored.
         steps: optimiser steps made.
-        spent: CPU time of them [s].
+        spent: time of them [s]: CPU time, or what a CUDA device took.
         pace: of the last step [s].
     """
 
@@ -48,6 +67,7 @@ class Learner:
         budget: float,
         folder: Path,
         at_once: int,
+        device: str = "cpu",
     ):
         """Begin, or go on from the checkpoint of a killed run.
 
@@ -55,15 +75,23 @@ class Learner:
             model: trained in place.
             cfg: the recipe.
             mixer: draws the mixtures.
-            budget: CPU time of all steps [s].
+            budget: time of all steps [s].
             folder: where the weights go in the end; its name is the network's.
             at_once: mixtures whose gradient is found at once; the sum over a batch is the same.
+            device: where it learns. On a CUDA device mixtures are made, too, and `optim.graph`
+                records the steps of all networks alike.
         """
-        self.model, self.cfg, self.budget = model.train(), cfg, budget
+        self.device = torch.device(device)
+        self.model, self.cfg, self.budget = model.train().to(self.device), cfg, budget
         self.folder, self.checkpoint = folder, folder.with_suffix(".ckpt")
         self.at_once = at_once
-        self.objective = objective_of(self.model, cfg)
-        self.draw = batch_at(mixer, cfg.optim.batch, cfg.seed)
+        objective = objective_of(self.model, cfg)
+        self.objective = Recorded(objective, [self.model]) if cfg.optim.graph else objective
+        there = self.device.type == "cuda"
+        self.source = Made(self.objective, Batched(mixer)) if there else None
+        self.draw = batch_at(
+            self.source.source if self.source else mixer, cfg.optim.batch, cfg.seed
+        )
         dead = getattr(self.model, "dead_parameters", ())
         self.learning = [p for n, p in self.model.named_parameters() if n not in dead]
         groups = [
@@ -80,14 +108,35 @@ class Learner:
         if not self._resume():
             self._measure()
         self.saved = self.spent
+        self.coming = iter(
+            DataLoader(
+                _Drawn(self.draw),
+                batch_size=None,
+                sampler=range(self.steps, 1 << 30),
+                num_workers=AHEAD if there else 0,
+                multiprocessing_context="fork" if there else None,
+            )
+        )
+
+    def _now(self) -> float:
+        """A clock that counts what the steps take [s]."""
+        if self.device.type == "cpu":
+            return time.process_time()
+        torch.cuda.synchronize()
+        return time.perf_counter()
+
+    def _placed(self, drawn: dict[str, Any]) -> dict[str, torch.Tensor]:
+        """The batch of what was drawn, where it is learned from."""
+        return self.source.batch(to(drawn, self.device)) if self.source else drawn
 
     def _measure(self) -> None:
-        """Find the pace, from the gradient of a few mixtures."""
-        some = {key: x[: self.at_once] for key, x in self.draw(0, 0, 1).items()}
-        begin = time.process_time()
-        self.differentiate(some)
-        self.pace = (time.process_time() - begin) * self.cfg.optim.batch / len(some["mixture"])
-        print(f"{self.folder.name}: {self.pace:.2f} s of CPU a step", flush=True)
+        """Find the pace, from the gradient of a few mixtures; a device warms up first."""
+        some = {key: x[: self.at_once] for key, x in self._placed(self.draw(0, 0, 1)).items()}
+        for _ in range(2 if self.source else 1):
+            begin = self._now()
+            self.differentiate(some)
+            self.pace = (self._now() - begin) * self.cfg.optim.batch / len(some["mixture"])
+        print(f"{self.folder.name}: {self.pace:.3f} s a step", flush=True)
 
     def _resume(self) -> bool:
         """Take up the checkpoint, if there is one with these settings."""
@@ -104,8 +153,8 @@ class Learner:
 
     def learn(self) -> None:
         """Make a step; only that is counted, not the drawing of its mixtures, nor saving."""
-        batch = self.draw(self.steps, 0, 1)
-        begin = time.process_time()
+        batch = self._placed(next(self.coming))
+        begin = self._now()
         for group in self.optimizer.param_groups:
             share = rate(self.spent / self.budget, self.pace / self.budget)
             group["lr"] = self.cfg.optim.lr * share
@@ -117,7 +166,7 @@ class Learner:
         torch.nn.utils.clip_grad_norm_(self.learning, self.cfg.optim.clip_norm)
         self.optimizer.step()
         self.averaged.update_parameters(self.model)
-        self.pace = time.process_time() - begin
+        self.pace = self._now() - begin
         self.spent += self.pace
         self.steps += 1
         if self.spent - self.saved >= SAVED:
@@ -145,9 +194,11 @@ class Learner:
 
     def keep(self) -> None:
         """Write the averaged weights and what they cost, in the place of the checkpoint."""
-        cost = {"steps": self.steps, "cpu_seconds": self.spent, "batch": self.cfg.optim.batch}
+        where = "cpu" if self.device.type == "cpu" else torch.cuda.get_device_name(self.device)
+        cost = {"steps": self.steps, "seconds": self.spent, "batch": self.cfg.optim.batch}
+        cost["device"] = where
         with atomic_folder(self.folder, overwrite=True) as new:
             save_model(self.averaged.module, str(new / "model.safetensors"))
             atomic_json(new / "about.json", {**settings(self.cfg, self.budget), **cost})
         self.checkpoint.unlink(missing_ok=True)
-        print(f"{self.folder.name}: {self.steps} steps in {self.spent:.1f} s of CPU", flush=True)
+        print(f"{self.folder.name}: {self.steps} steps in {self.spent:.1f} s", flush=True)

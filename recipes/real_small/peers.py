@@ -1,15 +1,17 @@
-"""Give our networks and published ones the same CPU time, score them, and write README.md.
+"""Give our networks and published ones the same time, score them, and write README.md.
 
     python recipes/real_small/peers.py MANIFEST.csv ... [key=value ...] [--budget 600]
-        [--networks NAME ...] [--lists runs/real_small/lists]
+        [--networks NAME ...] [--lists runs/real_small/lists] [--device cuda [--unscored]]
 
 All networks of a job learn from the same mixtures in the same order, with the same loss, optimiser
 and averaging; the learning rate is our recipe's or the one that was published, and falls with the
-share of the budget that is used. Counted is the CPU time of this process, one thread, in the steps:
-drawing mixtures, and a first gradient that only tells how long a step takes, are not. The networks
+share of the budget that is used. Counted is the time of the steps, of this process, one thread, on
+the CPU, or what a CUDA device takes for them: drawing and making mixtures, and a first gradient
+that only tells how long a step takes, are not. The networks
 of a job take turns, so that what else the machine does falls on all of them. The last step may end
-after the budget. Finished networks and their scores are kept in runs/real_small/peers, and a killed
-run goes on from where it last saved.
+after the budget. Finished networks and their scores are kept in runs/real_small/peers (peers_cuda),
+and a killed run goes on from where it last saved. Scores are found on the CPU; with `--unscored`
+they are not, and no lists are needed: take the folder to where the lists are and call again.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ from sepaudio import registry
 from sepaudio.cli import key_values, script
 from sepaudio.data import mixing
 from sepaudio.training import recipe as recipes
-from sepaudio.training.process import keep_memory
+from sepaudio.training.process import fast_products, keep_memory
 from sepaudio.training.recipe import MixtureRecipeCfg
 from sepaudio.verbs.report import compared_as_markdown, table
 from sepaudio.verbs.results import fill, machine, score_lists
@@ -39,8 +41,8 @@ from sepaudio.verbs.scores import Row, compare, from_csv, summarise
 
 HERE = Path(__file__).parent
 RUNS = Path("runs/real_small")
-KEPT = RUNS / "peers"
-HEAD = ("network", "parameters", "batch", "steps", "CPU [s]", "list", "SI-SNRi (95 %) [dB]")
+DEVICES = {"cpu": RUNS / "peers", "cuda": RUNS / "peers_cuda"}  # where networks are kept
+HEAD = ("network", "parameters", "batch", "steps", "time [s]", "list", "SI-SNRi (95 %) [dB]")
 COMPARED = ("si_snr_i", "wrong")
 
 
@@ -57,8 +59,8 @@ class Contender:
         recipe: the job, and all that `changes` leave.
         changes: of the recipe.
         build: makes the network.
-        at_once: mixtures whose gradient is found at once, 0 for the batch; the sum is the same.
-            A peer's activations of one mixture already take gigabytes, and more are no faster.
+        at_once: mixtures whose gradient is found at once on a CPU, 0 for the batch; the sum is the
+            same. A peer's activations of one mixture take gigabytes, and more are no faster.
     """
 
     recipe: str
@@ -116,25 +118,27 @@ JOBS = {  # by our recipe: title, lists, contenders; ours come first
 CONTENDERS = {name: one for _, _, these in JOBS.values() for name, one in these.items()}
 
 
-def kept(name: str, cfg: MixtureRecipeCfg, budget: float) -> dict[str, Any]:
+def kept(name: str, cfg: MixtureRecipeCfg, budget: float, place: Path) -> dict[str, Any]:
     """What a finished network cost; empty where none was made with these settings."""
-    path = KEPT / name / "about.json"
+    path = place / name / "about.json"
     about = json.loads(path.read_text()) if path.exists() else {}
     wanted = settings(cfg, budget)
     return about if {key: about.get(key) for key in wanted} == wanted else {}
 
 
-def train(cfgs: dict[str, MixtureRecipeCfg], budget: float) -> None:
+def train(cfgs: dict[str, MixtureRecipeCfg], budget: float, device: str) -> None:
     """Train the networks of one job, always the one that used least, and keep each when done."""
-    data = next(iter(cfgs.values())).data
-    KEPT.mkdir(parents=True, exist_ok=True)
+    data, place = next(iter(cfgs.values())).data, DEVICES[device]
+    if device == "cuda":
+        fast_products()
+    place.mkdir(parents=True, exist_ok=True)
     mixer = mixing.load(data.mixing, data.manifests, "train", data.shelf, data.on_bad)
     learners = []
     for name, cfg in cfgs.items():
         torch.manual_seed(cfg.seed)
         one = CONTENDERS[name]
-        folder, at_once = KEPT / name, one.at_once or cfg.optim.batch
-        learners.append(Learner(one.build(cfg), cfg, mixer, budget, folder, at_once))
+        at_once = (one.at_once if device == "cpu" else 0) or cfg.optim.batch
+        learners.append(Learner(one.build(cfg), cfg, mixer, budget, place / name, at_once, device))
     while learners:
         behind = min(learners, key=lambda learner: learner.spent)
         if behind.spent < budget:
@@ -144,12 +148,12 @@ def train(cfgs: dict[str, MixtureRecipeCfg], budget: float) -> None:
             learners.remove(behind)
 
 
-def scored(name: str, model: nn.Module, lists: Sequence[Path]) -> dict[str, list[Row]]:
+def scored(name: str, model: nn.Module, lists: Sequence[Path], place: Path) -> dict[str, list[Row]]:
     """Rows of a kept network by list, measured where that was not done since it was made."""
-    out, rows = KEPT / "scores" / name, {}
+    out, rows = place / "scores" / name, {}
     for path in lists:
         made = out / path.name
-        sources = (path, KEPT / name / "about.json")
+        sources = (path, place / name / "about.json")
         since = max(source.stat().st_mtime for source in sources)
         if not made.exists() or made.stat().st_mtime < since:
             score_lists(model, [path], out)
@@ -160,7 +164,7 @@ def scored(name: str, model: nn.Module, lists: Sequence[Path]) -> dict[str, list
 def lines(name: str, model: nn.Module, cost: dict[str, Any], rows: dict[str, list[Row]]) -> Any:
     """A network in the table: a line for every list."""
     size = f"{sum(p.numel() for p in model.parameters()):,}"
-    told = (name, size, str(cost["batch"]), str(cost["steps"]), f"{cost['cpu_seconds']:.0f}")
+    told = (name, size, str(cost["batch"]), str(cost["steps"]), f"{cost['seconds']:.0f}")
     for number, (key, these) in enumerate(rows.items()):
         figures = summarise(these)["figures"]
         gain, wrong = figures["si_snr_i"], figures.get("wrong")
@@ -185,21 +189,27 @@ def against(
 
 
 def judged(
-    title: str, cfgs: dict[str, MixtureRecipeCfg], lists: Sequence[Path], budget: float
+    title: str,
+    cfgs: dict[str, MixtureRecipeCfg],
+    lists: Sequence[Path],
+    budget: float,
+    place: Path,
 ) -> str:
     """The tables of one job, from the networks that are kept."""
     rows, told, text, lost = {}, [(*HEAD, "wrong speaker")], "", []
     for name, cfg in cfgs.items():
         model = CONTENDERS[name].build(cfg).eval()
-        load_model(model, str(KEPT / name / "model.safetensors"))
-        rows[name] = scored(name, model, lists)
-        told += lines(name, model, kept(name, cfg, budget), rows[name])
+        load_model(model, str(place / name / "model.safetensors"))
+        rows[name] = scored(name, model, lists, place)
+        cost = kept(name, cfg, budget, place)
+        told += lines(name, model, cost, rows[name])
     us, *peers = rows.items()
     for them in peers:
         part, worse = against(us, them)
         text, lost = text + part, lost + worse
     verdict = f"Better than ours at p < 0.05: {', '.join(lost) or 'none'}.\n\n" if peers else ""
-    about = f"{budget:g} s of CPU each, seed {cfg.seed}. {machine(model)}"
+    where = "CPU" if cost["device"] == "cpu" else f"steps on one {cost['device']}"
+    about = f"{budget:g} s of {where} each, seed {cfg.seed}. {machine(model)}"
     return f"### {title}\n\n{about}\n\n{table(told, left=(0, 5))}\n{text}{verdict}"
 
 
@@ -207,8 +217,10 @@ def main() -> None:
     """Train what is missing, score, print and write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("manifests", nargs="+", help="CSV; key=value may stand anywhere")
-    parser.add_argument("--budget", type=float, default=600.0, help="CPU time of each [s]")
+    parser.add_argument("--budget", type=float, default=600.0, help="time of each [s]")
+    parser.add_argument("--device", default="cpu", choices=DEVICES)
     parser.add_argument("--networks", nargs="+", default=list(CONTENDERS), choices=CONTENDERS)
+    parser.add_argument("--unscored", action="store_true", help="train only; call again elsewhere")
     parser.add_argument("--lists", type=Path, default=RUNS / "lists")
     parser.add_argument("--readme", type=Path, default=HERE / "README.md")
     given, others = key_values()
@@ -219,19 +231,20 @@ def main() -> None:
     given = [f"data.manifests={json.dumps(manifests)}", *given]
     torch.set_num_threads(1)
     keep_memory()
-    text = ""
+    text, place = "", DEVICES[options.device]
     for title, names, contenders in JOBS.values():
         lists = [path for name in names if (path := options.lists / f"{name}.csv").exists()]
-        if not lists:
+        if not lists and not options.unscored:
             parser.error(f"{options.lists} has none of {', '.join(names)}: call make_lists.py")
         chosen = {n: one.cfg(given) for n, one in contenders.items() if n in options.networks}
-        missing = {n: cfg for n, cfg in chosen.items() if not kept(n, cfg, options.budget)}
+        missing = {n: cfg for n, cfg in chosen.items() if not kept(n, cfg, options.budget, place)}
         if missing:
-            train(missing, options.budget)
-        if chosen:
-            text += judged(title, chosen, lists, options.budget)
-    fill(options.readme, text, "peers")
-    print(text)
+            train(missing, options.budget, options.device)
+        if chosen and not options.unscored:
+            text += judged(title, chosen, lists, options.budget, place)
+    if not options.unscored:
+        fill(options.readme, text, place.name)
+        print(text)
 
 
 if __name__ == "__main__":

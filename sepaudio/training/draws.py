@@ -53,13 +53,17 @@ class Made:
 
     def __call__(self, model: Any, drawn: dict[str, Any]) -> Tensor:
         """The loss of what was drawn, see `batch_at`."""
+        return self.objective(model, self.batch(drawn))
+
+    def batch(self, drawn: dict[str, Any]) -> Batch:
+        """What `objective` hears of it."""
         batch, mixing = self.source(drawn), self.source.mixer.cfg
         longest = round(mixing.enrollment_seconds * mixing.sample_rate)
         missing = max(longest - batch["enrollment"].shape[1], 0)
         batch["enrollment"] = F.pad(batch["enrollment"], (0, missing))
         if even(drawn):
             del batch["lengths"]
-        return self.objective(model, batch)
+        return batch
 
 
 def hearing(objective: Objective, source: Source) -> Objective:

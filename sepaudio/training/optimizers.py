@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.optim.adamw import adamw
 
 from .optim import OptimCfg
 
@@ -100,7 +99,14 @@ class Muon(torch.optim.Optimizer):
         turning: torch.dtype = torch.float32,
     ):
         self.turning = turning
-        values = {"lr": lr, "momentum": momentum, "betas": betas, "eps": eps, "turned": False}
+        values = {
+            "lr": lr,
+            "momentum": momentum,
+            "betas": betas,
+            "eps": eps,
+            "turned": False,
+            "step": 0,
+        }
         super().__init__(params, {**values, "weight_decay": weight_decay})
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -132,27 +138,23 @@ class Muon(torch.optim.Optimizer):
             torch._foreach_add_(list(some), paces, alpha=-pace)
 
     def _adapt(self, moved: list[Tensor], group: dict[str, Any]) -> None:
-        states = [self.state[p] for p in moved]
-        for p, state in zip(moved, states, strict=True):
-            if not state:
-                state["step"] = torch.zeros(())
-                state["mean"], state["square"] = torch.zeros_like(p), torch.zeros_like(p)
-        means, squares, steps = ([s[key] for s in states] for key in ("mean", "square", "step"))
-        adamw(
-            moved,
-            [p.grad for p in moved if p.grad is not None],
-            means,
-            squares,
-            [],
-            steps,
-            amsgrad=False,
-            beta1=group["betas"][0],
-            beta2=group["betas"][1],
-            lr=group["lr"],
-            weight_decay=group["weight_decay"],
-            eps=group["eps"],
-            maximize=False,
-        )
+        if not moved:
+            return
+        for p in moved:
+            if not self.state[p]:
+                self.state[p] = {key: torch.zeros_like(p) for key in ("mean", "square")}
+        gradients = [p.grad for p in moved if p.grad is not None]
+        means, squares = ([self.state[p][key] for p in moved] for key in ("mean", "square"))
+        group["step"] += 1
+        kept = [1 - beta ** group["step"] for beta in group["betas"]]
+        torch._foreach_lerp_(means, gradients, 1 - group["betas"][0])
+        torch._foreach_mul_(squares, group["betas"][1])
+        torch._foreach_addcmul_(squares, gradients, gradients, 1 - group["betas"][1])
+        roots = torch._foreach_sqrt(squares)
+        torch._foreach_div_(roots, kept[1] ** 0.5)
+        torch._foreach_add_(roots, group["eps"])
+        torch._foreach_mul_(moved, 1 - group["lr"] * group["weight_decay"])
+        torch._foreach_addcdiv_(moved, means, roots, -group["lr"] / kept[0])
 
 
 def _loss(closure: Callable[[], Any] | None) -> Any:
