@@ -10,6 +10,7 @@ from sepaudio import hub, registry
 from sepaudio.training import mixtures as module
 from sepaudio.training import recipe as recipes
 from sepaudio.training.graph import Recorded
+from sepaudio.training.optimizers import Muon
 from sepaudio.verbs.train import train
 
 pytestmark = [
@@ -48,6 +49,56 @@ def test_recorded_steps_learn_what_others_learn(speakers, tmp_path, bf16):
     assert found[1] == pytest.approx(found[0], abs=0.5 if bf16 else 2e-2)  # dB
 
 
+@pytest.mark.parametrize("clip_norm", [1e9, 1e-3])
+def test_lent_gradients_are_clipped_and_new_at_every_call(clip_norm):
+    net = nn.Linear(4, 2).to(OTHER)
+    lends = Recorded(lambda model, x: model(x).square().sum(), [net], clip_norm)
+    for _ in range(3):
+        x = torch.randn(3, 4, device=OTHER)
+        net(x).square().sum().backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), clip_norm)
+        expected = [p.grad.clone() for p in net.parameters()]
+        net.zero_grad()
+        lends(net, x).backward()
+        for p, gradient in zip(net.parameters(), expected, strict=True):
+            assert torch.allclose(p.grad, gradient, rtol=1e-3, atol=1e-3 * clip_norm)
+            with torch.no_grad():
+                p.sub_(0.1 * p.grad)
+        net.zero_grad()
+
+
+@pytest.mark.parametrize("turning", [torch.float32, torch.bfloat16])
+def test_muons_replayed_steps_are_its_steps(turning):
+    """At every learning rate, and from the step on that a checkpoint holds."""
+    ends = []
+    for replayed in (False, True):
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Conv1d(6, 8, 1), nn.Conv1d(8, 6, 1), nn.PReLU()).to(OTHER)
+        groups = [{"params": list(net.parameters())[0:3:2], "turned": True}]
+        groups.append({"params": [p for p in net.parameters() if p.ndim == 1]})
+        one = Muon(groups, lr=0.02, weight_decay=0.1, turning=turning, replayed=replayed)
+        lent = {p: torch.zeros_like(p) for p in net.parameters()}
+        for step in range(7):
+            for p, gradient in lent.items():
+                p.grad = gradient.copy_(torch.randn(p.shape))
+            for group in one.param_groups:
+                group["lr"] = 0.02 / (1 + step)
+            if step == 5:
+                one.load_state_dict(one.state_dict())
+            one.step()
+        assert one.param_groups[1]["step"] == 7
+        ends.append(torch.cat([p.detach().flatten() for p in net.parameters()]))
+    assert torch.allclose(*ends, rtol=1e-4, atol=1e-5)
+
+
+def test_more_shapes_of_batches_than_are_recorded_are_told():
+    net = nn.Linear(4, 1).to(OTHER)
+    one = Recorded(lambda model, x: model(x).sum(), [net])
+    with pytest.raises(ValueError, match=r"^optim.graph=true: batches have more than 4 shapes"):
+        for n in range(1, 7):
+            one(net, torch.ones(n, 4, device=OTHER))
+
+
 def test_what_recording_draws_and_counts_is_undone():
     net = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.5)).to(OTHER)
     drawn = []
@@ -76,9 +127,14 @@ def test_an_objective_that_waits_for_a_number_is_told():
         waits(net, torch.ones(2, 4, device=OTHER))
 
 
-def test_a_recorded_run_ends_where_another_does(speakers, tmp_path):
+@pytest.mark.parametrize(
+    "more",
+    [[], ["optim.accumulate=2"], ["optim.optimizer=muon"], ["optim.clip_ratio=0.01"]],
+    ids=["adamw", "accumulate", "muon", "clip_ratio"],
+)
+def test_a_recorded_run_ends_where_another_does(speakers, tmp_path, more):
     path = recipe_of(speakers, tmp_path, "mitas_test")
-    more = ["data.mix_on=device", "optim.steps=6", "data.mixing.noise=0"]
+    more = ["data.mix_on=device", "optim.steps=6", "data.mixing.noise=0", *more]
     ends = [
         hub.load(train(path, [*more, *graph], output=tmp_path / f"run{len(graph)}", quiet=True))
         for graph in ([], ["optim.graph=true"])

@@ -68,6 +68,7 @@ class Learner:
         folder: Path,
         at_once: int,
         device: str = "cpu",
+        record: bool = False,
     ):
         """Begin, or go on from the checkpoint of a killed run.
 
@@ -78,15 +79,15 @@ class Learner:
             budget: time of all steps [s].
             folder: where the weights go in the end; its name is the network's.
             at_once: mixtures whose gradient is found at once; the sum over a batch is the same.
-            device: where it learns. On a CUDA device mixtures are made, too, and `optim.graph`
-                records the steps of all networks alike.
+            device: where it learns; on a CUDA device mixtures are made, too.
+            record: loss and gradient once there, see `graph.Recorded`.
         """
         self.device = torch.device(device)
         self.model, self.cfg, self.budget = model.train().to(self.device), cfg, budget
         self.folder, self.checkpoint = folder, folder.with_suffix(".ckpt")
         self.at_once = at_once
         objective = objective_of(self.model, cfg)
-        self.objective = Recorded(objective, [self.model]) if cfg.optim.graph else objective
+        self.objective = Recorded(objective, [self.model]) if record else objective
         there = self.device.type == "cuda"
         self.source = Made(self.objective, Batched(mixer)) if there else None
         self.draw = batch_at(

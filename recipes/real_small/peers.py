@@ -7,7 +7,8 @@ All networks of a job learn from the same mixtures in the same order, with the s
 and averaging; the learning rate is our recipe's or the one that was published, and falls with the
 share of the budget that is used. Counted is the time of the steps, of this process, one thread, on
 the CPU, or what a CUDA device takes for them: drawing and making mixtures, and a first gradient
-that only tells how long a step takes, are not. The networks
+that only tells how long a step takes, are not. On a CUDA device our steps are recorded and
+replayed; asteroid's blocks make a tensor on the way, which cannot be recorded. The networks
 of a job take turns, so that what else the machine does falls on all of them. The last step may end
 after the budget. Finished networks and their scores are kept in runs/real_small/peers (peers_cuda),
 and a killed run goes on from where it last saved. Scores are found on the CPU; with `--unscored`
@@ -138,7 +139,8 @@ def train(cfgs: dict[str, MixtureRecipeCfg], budget: float, device: str) -> None
         torch.manual_seed(cfg.seed)
         one = CONTENDERS[name]
         at_once = (one.at_once if device == "cpu" else 0) or cfg.optim.batch
-        learners.append(Learner(one.build(cfg), cfg, mixer, budget, place / name, at_once, device))
+        own = one.build(cfg), cfg, mixer, budget, place / name, at_once, device
+        learners.append(Learner(*own, record=one.build is ours))
     while learners:
         behind = min(learners, key=lambda learner: learner.spent)
         if behind.spent < budget:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -58,6 +59,7 @@ class Shelf:
         """
         self.sample_rate = sample_rate
         self.folder = None if folder is None else Path(folder)
+        self._read = lru_cache(maxsize=1)(io.read)  # a file's cuts follow one another
         gone: dict[int, str] = {}
         rows = [rows[i] for i, _ in each(rows, there, on_bad, gone)]
         bad: dict[int, str] = {}
@@ -72,6 +74,7 @@ class Shelf:
             bad = {int(i): text for i, text in about.get("left_out", {}).items()}
             self._index(about["recordings"])
             self._map()
+        del self._read
         self.rows = tuple(row for i, row in enumerate(rows) if i not in bad)
         self.left_out = tuple(dict.fromkeys((*gone.values(), *bad.values())))  # twins say the same
 
@@ -127,7 +130,7 @@ class Shelf:
 
     def _decode(self, row: Recording) -> tuple[NDArray[np.int16], float, float]:
         """Samples of a recording, their full scale and their level."""
-        x, own = io.read(row.path, channel=0 if row.kind == "rir" else "mix")
+        x, own = self._read(row.path, channel=0 if row.kind == "rir" else "mix")
         if row.start is not None:
             x = cut(x, own, row)
         if row.manner:  # of twice the band, as what is above it may come down

@@ -329,7 +329,7 @@ def run(
     if cfg.graph:
         if world > 1 and torch.cuda.is_available():
             raise ValueError(f"optim.graph=true in {world} processes: expected one; leave it out")
-        learned = recorded(learned, [m for m in (model, helper) if m is not None])
+        learned = recorded(learned, [m for m in (model, helper) if m is not None], cfg.clips_once)
     task = Task(model, learned, cfg, seed, folder, judged, frozen, paced, helper)
     loader = DataLoader(
         _Parts(draw, cfg, rank, world),
@@ -356,7 +356,7 @@ def run(
             enable_progress_bar=shown(quiet),
             callbacks=[Bar(names or {})] if shown(quiet) else [],
             enable_model_summary=False,
-            gradient_clip_val=cfg.clip_norm,
+            gradient_clip_val=cfg.clip_norm if cfg.clips_once is None else None,
             log_every_n_steps=50,
         )
         resume = checkpoint if checkpoint.exists() else None

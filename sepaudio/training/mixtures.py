@@ -86,7 +86,7 @@ def extraction(
     def objective(model: Any, batch: Batch) -> Tensor:
         embedding = model.speaker(batch["enrollment"], batch["enrollment_lengths"])
         lengths = lengths_of(batch)
-        here, unsure = batch["target"] >= 0, torch.zeros(())
+        here, unsure = batch["target"] >= 0, embedding.new_zeros(())
         if judge is None:
             estimate = model(batch["mixture"], embedding, lengths=lengths)
         else:
@@ -101,7 +101,7 @@ def extraction(
         if level:
             present = present + level * level_error(estimate, wanted, lengths)
         gone = absent(estimate, batch["mixture"], lengths)
-        total = torch.where(here, present, weight * gone).mean() + unsure.to(estimate.device)
+        total: Tensor = torch.where(here, present, weight * gone).mean() + unsure
         if voices:
             total = total + voices * told_apart(model.speaker, embedding, batch)
         return total

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import torch
+
 OPTIMIZERS = ("adamw", "adam", "rmsprop", "muon")
 SCHEDULES = ("cosine", "plateau", "esresnet", "restarts", "late_decay")
 HELD, RISEN = 5, 15  # epochs of ESResNet's schedule: a tenth until the one, all of it at the other
@@ -119,6 +121,13 @@ class OptimCfg:
             raise ValueError(
                 "schedule='plateau' with valid_every=0: give steps between validations"
             )
+
+    @property
+    def clips_once(self) -> float | None:
+        """`clip_norm` where a recorded step is one call, which clips its gradient; else None."""
+        apart = self.accumulate > 1 or self.clip_ratio > 0 or self.precision == "16-mixed"
+        there = self.graph and torch.cuda.is_available()
+        return self.clip_norm if there and not apart else None
 
 
 def factor(cfg: OptimCfg, step: int) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from .graph import Routine
 from .optim import OptimCfg
 
 
@@ -86,6 +87,7 @@ class Muon(torch.optim.Optimizer):
         weight_decay: as a share of the weight, times the learning rate.
         turning: type that matrices are turned in; Jordan's is bfloat16, which is faster where the
             processor knows it, and slower where it does not.
+        replayed: steps on a CUDA device are recorded once and replayed.
     """
 
     def __init__(
@@ -97,8 +99,10 @@ class Muon(torch.optim.Optimizer):
         eps: float = 1e-8,
         weight_decay: float = 0.0,
         turning: torch.dtype = torch.float32,
+        replayed: bool = False,
     ):
         self.turning = turning
+        self.routine = Routine() if replayed and torch.cuda.is_available() else None
         values = {
             "lr": lr,
             "momentum": momentum,
@@ -112,16 +116,44 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step; the loss of `closure`, which computes the gradients, where there is one."""
         loss = _loss(closure)
+        groups = self.param_groups
+        moved = [[p for p in group["params"] if p.grad is not None] for group in groups]
+        numbers = [self._numbers(group) for group in groups]
+        for group, some in zip(groups, moved, strict=True):
+            for p in some:
+                if not self.state[p]:
+                    names = ("momentum",) if group["turned"] else ("mean", "square")
+                    self.state[p] = {name: torch.zeros_like(p) for name in names}
+
+        def move(numbers: Sequence[dict[str, Any]]) -> None:
+            for group, some, known in zip(groups, moved, numbers, strict=True):
+                if some:
+                    (self._turn if group["turned"] else self._adapt)(some, group, known)
+
         with torch.no_grad():
-            for group in self.param_groups:
-                moved = [p for p in group["params"] if p.grad is not None]
-                (self._turn if group["turned"] else self._adapt)(moved, group)
+            if self.routine is None:
+                move(numbers)
+            else:
+                every = [p for some in moved for p in some]
+                self.routine(move, [*every, *(p.grad for p in every)], numbers)
         return loss
 
-    def _turn(self, moved: list[Tensor], group: dict[str, Any]) -> None:
-        for p in moved:
-            if not self.state[p]:
-                self.state[p]["momentum"] = torch.zeros_like(p)
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """As any optimiser's; what was recorded is of no use then."""
+        super().load_state_dict(state_dict)
+        self.routine = None if self.routine is None else Routine()
+
+    @staticmethod
+    def _numbers(group: dict[str, Any]) -> dict[str, float]:
+        """What differs from step to step."""
+        group["step"] += 1
+        known = {"pace": group["lr"], "kept": 1 - group["lr"] * group["weight_decay"]}
+        if group["turned"]:
+            return known
+        mean, square = (1 - beta ** group["step"] for beta in group["betas"])
+        return {**known, "pace": group["lr"] / mean, "scale": square**0.5}
+
+    def _turn(self, moved: list[Tensor], group: dict[str, Any], numbers: dict[str, Any]) -> None:
         gradients = [p.grad for p in moved if p.grad is not None]
         momenta = [self.state[p]["momentum"] for p in moved]
         torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
@@ -129,32 +161,27 @@ class Muon(torch.optim.Optimizer):
         alike = defaultdict(list)
         for p, way in zip(moved, ways, strict=True):
             alike[p.flatten(1).shape].append((p, way.flatten(1)))
-        torch._foreach_mul_(moved, 1 - group["lr"] * group["weight_decay"])
+        torch._foreach_mul_(moved, numbers["kept"])
         for (rows, columns), pairs in alike.items():
             some, aims = zip(*pairs, strict=True)
-            turned = orthogonal(torch.stack(aims), self.turning).unbind()
-            paces = [way.view_as(p) for p, way in zip(some, turned, strict=True)]
-            pace = group["lr"] * 0.2 * max(rows, columns) ** 0.5
-            torch._foreach_add_(list(some), paces, alpha=-pace)
+            turned = orthogonal(torch.stack(aims), self.turning)
+            turned = turned * (-0.2 * max(rows, columns) ** 0.5) * numbers["pace"]
+            paces = [way.view_as(p) for p, way in zip(some, turned.unbind(), strict=True)]
+            torch._foreach_add_(list(some), paces)
 
-    def _adapt(self, moved: list[Tensor], group: dict[str, Any]) -> None:
-        if not moved:
-            return
-        for p in moved:
-            if not self.state[p]:
-                self.state[p] = {key: torch.zeros_like(p) for key in ("mean", "square")}
+    def _adapt(self, moved: list[Tensor], group: dict[str, Any], numbers: dict[str, Any]) -> None:
         gradients = [p.grad for p in moved if p.grad is not None]
         means, squares = ([self.state[p][key] for p in moved] for key in ("mean", "square"))
-        group["step"] += 1
-        kept = [1 - beta ** group["step"] for beta in group["betas"]]
         torch._foreach_lerp_(means, gradients, 1 - group["betas"][0])
         torch._foreach_mul_(squares, group["betas"][1])
         torch._foreach_addcmul_(squares, gradients, gradients, 1 - group["betas"][1])
         roots = torch._foreach_sqrt(squares)
-        torch._foreach_div_(roots, kept[1] ** 0.5)
+        torch._foreach_div_(roots, numbers["scale"])
         torch._foreach_add_(roots, group["eps"])
-        torch._foreach_mul_(moved, 1 - group["lr"] * group["weight_decay"])
-        torch._foreach_addcdiv_(moved, means, roots, -group["lr"] / kept[0])
+        ways = torch._foreach_div(means, roots)
+        torch._foreach_mul_(ways, numbers["pace"])
+        torch._foreach_mul_(moved, numbers["kept"])
+        torch._foreach_sub_(moved, ways)
 
 
 def _loss(closure: Callable[[], Any] | None) -> Any:
@@ -222,7 +249,7 @@ def optimizer_of(model: nn.Module, cfg: OptimCfg) -> torch.optim.Optimizer:
         groups[0]["params"] = [p for p in heavy if p not in kept]
         turning = torch.bfloat16 if cfg.precision.startswith("bf16") else torch.float32
         groups = [{**groups[0], "params": turned, "turned": True}, *groups]
-        return Muon(groups, lr=cfg.lr, turning=turning)
+        return Muon(groups, lr=cfg.lr, turning=turning, replayed=cfg.graph)
     make = RMSProp if cfg.optimizer == "rmsprop" else torch.optim.AdamW
     return make(groups, lr=cfg.lr)
 
