@@ -16,6 +16,7 @@ from sepaudio.verbs.train import train
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:Attempting to run cuBLAS, but there was no current CUDA"),
 ]
 
 

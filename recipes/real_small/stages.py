@@ -7,7 +7,6 @@ EXTRACTORS = (
     *("tsenet_small", "tsenet_small_longer", "tsenet_small_alike", "tsenet_small_present"),
     *("tsenet_small_many", "tsenet_small_muon", "tsenet_small_voices", "tsenet_small_judged"),
     *("tsenet_small_steady", "tsenet_small_leftover", "tsenet_small_card", "tsenet_small_manners"),
-    "tsenet_small_card_again",
 )
 # Speaker encoders that learn by themselves before a stage takes them: the first from nothing, the
 # others from what the extractor before had made of it.
@@ -17,13 +16,11 @@ ENCODERS = {
     "tsenet_small_steady": "voices_small_again",
     "tsenet_small_leftover": "voices_small_leftover",
     "tsenet_small_manners": "voices_small_manners",
-    "tsenet_small_card_again": "voices_small_card",
 }
 SEPARATORS = ("mitas_small", "mitas_small_longer", "mitas_small_muon")
 BEFORE = {name: row[:i] for row in (EXTRACTORS, SEPARATORS) for i, name in enumerate(row)}
 BEFORE |= {name: BEFORE[stage] for stage, name in ENCODERS.items() if name != "voices_small"}
-for _name in ("voices_small_manners", "voices_small_card"):
-    BEFORE[_name] = ("voices_small_again",)  # as it was before it heard leftovers
+BEFORE["voices_small_manners"] = ("voices_small_again",)  # as it was before it heard leftovers
 
 
 def runs_of(name: str) -> tuple[str, ...]:

@@ -34,7 +34,6 @@ SAME = {  # stages without a recipe of their own: whose they have, and what is c
         "tsenet_small_steady",
         ["seed=43", "optim.steps=4400", "level=0.1", "data.mixing.manners=0.3"],
     ),
-    "tsenet_small_card_again": ("tsenet_small_card", ["seed=53", "optim.steps=8000", "level=0.1"]),
 }
 
 

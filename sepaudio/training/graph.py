@@ -171,8 +171,8 @@ class _Replayed(torch.autograd.Function):
 class Routine:
     """Work on tensors that lie still, with numbers that differ from call to call.
 
-    It is done as it comes the first time that tensors lie where they do, recorded the second time,
-    and replayed from then on.
+    On a CUDA device it is done as it comes the first time that tensors lie where they do, recorded
+    the second time, and replayed from then on.
     """
 
     def __init__(self) -> None:
@@ -192,12 +192,13 @@ class Routine:
             still: those that might lie elsewhere the next time.
             numbers: under the same names every time.
         """
+        if not all(x.is_cuda for x in still):
+            return work(numbers)
         places = tuple(x.data_ptr() for x in still)
         again, self._last = places == self._last, places
         if places in self._tapes or (again and len(self._tapes) < KINDS):
-            self._replay(work, places, still[0].device, numbers)
-        else:
-            work(numbers)
+            return self._replay(work, places, still[0].device, numbers)
+        return work(numbers)
 
     def _replay(
         self, work: Any, places: Hashable, device: torch.device, numbers: Sequence[Numbers]

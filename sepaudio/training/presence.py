@@ -40,7 +40,10 @@ HALF: dict[str, Any] = {
     "same_origin": 1.0,
     "noise": 0.0,
     "music": 0.0,
+    "manners": 0.0,
 }
+# And what silence is tried on: all who are there were enrolled in another manner, as one mostly is.
+THERE: dict[str, Any] = {"absent": 0.0, "manners": 1.0}
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,8 @@ class Presence:
     Attributes:
         train: what it is learned from; as long as a window, half of them without the speaker.
         valid: what it is calibrated on; the same of the valid split.
-        longer: what silence is tried on; of the valid split, with the speaker.
+        longer: what silence is tried on; of the valid split, with the speaker, who is enrolled in
+            another manner (`MixingCfg.manners`).
     """
 
     train: list[Source]
@@ -76,7 +80,7 @@ def presence_of(model: Any, cfg: MixtureRecipeCfg) -> Presence | None:
     alone = replace(of_two, n_src=(1, 1), noise=data.mixing.noise, music=data.mixing.music)
     kinds = [of_two, *([alone] if alone.noise or alone.music else [])]
 
-    longer = [replace(kind, seconds=LONGER * presence, absent=0.0) for kind in kinds]
+    longer = [replace(kind, seconds=LONGER * presence, **THERE) for kind in kinds]
     calibrated = data.manifests[: data.presence_manifests or None]
     # what is calibrated on lies by itself, or it would take the place of all that validates
     apart = Path(data.shelf) / "presence" if calibrated != data.manifests else Path(data.shelf)
@@ -103,8 +107,9 @@ def fit_presence(model: Any, presence: Presence, items: int, batch: int) -> None
     mixtures of the valid split, whose speakers the extractor has never heard: this sets how sure
     it is. Then the cfg's `least_presence`: the most that silences on average no more than `COST`
     dB of what is heard of those who are there, and `MISSES` of them, of whatever kind the
-    mixtures are. For this they are heard as a recording is, window by window. The processes of a
-    run hear a part each.
+    mixtures are. For this they are heard as a recording is, window by window, and enrolled in
+    another manner: with another stretch of the same recording, as a collection may offer alone,
+    silence by mistake would be rarer than it is in use. The processes of a run hear a part each.
 
     Source of the second regression: Platt 1999, "Probabilistic outputs for support vector
     machines", section 2.
