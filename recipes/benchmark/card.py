@@ -1,12 +1,14 @@
 """Time mixing, training steps and separation on a CUDA device, and write card.md.
 
-    python recipes/benchmark/card.py [mixing] [steps] [hearing] [compiled] [--device cuda]
+    python recipes/benchmark/card.py [mixing] [steps] [hearing] [recorded] [compiled]
+        [--device cuda]
 
 Mixing: two speakers of 4 s at 8 kHz and an enrollment of 4 s out of generated voices, drawn by
 processes and made on the device; made of draws that lie there already, it shows what the device
 could do if it never waited. Steps: objective, gradient, clipping and Adam for the networks of the
 papers, on noise, and on mixtures that are drawn and made meanwhile. Hearing: the weights that ship,
-by the verbs and in batches. Compiled steps come last if they are asked for: compiling takes time.
+by the verbs and in batches. If they are asked for: steps of `one_speaker` by Muon in bf16, as they
+come and recorded (`optim.graph`), and compiled steps, which come last, as compiling takes time.
 
 Every figure is the median of `--rounds` rounds; the device has finished when a clock is read. Parts
 that are not asked for keep their figures of before, from card.json.
@@ -23,6 +25,7 @@ import time
 import warnings
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -42,8 +45,11 @@ from sepaudio.data.mixing import MixingCfg, load
 from sepaudio.files import atomic_text
 from sepaudio.training import recipe as recipes
 from sepaudio.training.draws import batch_at
+from sepaudio.training.graph import Recorded
 from sepaudio.training.mixtures import objective_of
+from sepaudio.training.optimizers import optimizer_of
 from sepaudio.training.process import compiled, quiet_lightning
+from sepaudio.training.start import freeze
 from sepaudio.verbs.separate import extract, separate
 
 HERE = Path(__file__).parent
@@ -56,12 +62,13 @@ NETWORKS: dict[
     "tsenet_mitas": {"embedding": 400, "speaker": {"size": 400}},
     "mitas": {},
 }
-PARTS = ("mixing", "steps", "hearing", "compiled")
+PARTS = ("mixing", "steps", "hearing", "recorded", "compiled")
 HEADS = {
     "mixing": ("what", "how", "ms a mixture", "mixture-hours per hour"),
     "steps": ("network", "arithmetic", "mixtures", "a step, ms", "mixture-seconds per second"),
     "hearing": ("what", "how", "ms", "times real time"),
 }
+HEADS["recorded"] = HEADS["steps"]
 HEADS["compiled"] = (*HEADS["steps"], "first three steps, s")
 Run = Callable[[], Any]
 Rows = list[list[str]]
@@ -220,6 +227,42 @@ def of(options: argparse.Namespace) -> tuple[int, torch.device]:
     return options.rounds, torch.device(options.device)
 
 
+def recorded_steps(options: argparse.Namespace, device: torch.device) -> Rows:
+    """Steps of the shipped extractor, as they come and asked for at once."""
+    rows, n = [], options.learned
+    recipe = HERE.parent / "real_small" / "tsenet_small_card.yaml"
+    cfg = recipes.read(recipe, ["presence=0", "optim.graph=false"])
+    assert isinstance(cfg, recipes.MixtureRecipeCfg)
+    made, clip, seconds = noise(cfg, n, device), cfg.optim.clip_norm, cfg.data.mixing.seconds
+    del made["lengths"]  # none is padded, and to look would wait for the device
+    for how in ("as they come", "loss and gradient recorded", "the update, too"):
+        model: Any = hub.load("one_speaker").to(device).train()
+        freeze(model, cfg.freeze)
+        plain, graph = objective_of(model, cfg), how != "as they come"
+        lent = clip if how == "the update, too" else None
+        objective = Recorded(plain, [model], lent) if graph else plain
+        optimizer = optimizer_of(model, replace(cfg.optim, graph=lent is not None))
+
+        def step(
+            objective: Any = objective,
+            optimizer: Any = optimizer,
+            model: Any = model,
+            lent: Any = lent,
+        ) -> None:
+            with torch.autocast(device.type, torch.bfloat16):
+                loss = objective(model, made)
+            loss.backward()
+            if lent is None:
+                torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
+            optimizer.step()
+            optimizer.zero_grad()
+
+        taken = timed(step, *of(options), 10)
+        what = f"{n} of noise, {seconds:g} s"
+        rows.append([f"`one_speaker`, {how}", "bf16", what, *cells(taken, n * seconds)])
+    return rows
+
+
 def compiled_steps(options: argparse.Namespace, device: torch.device) -> Rows:
     """The same in bf16, compiled."""
     rows, n = [], options.learned
@@ -330,7 +373,8 @@ def main() -> None:
     card = torch.cuda.get_device_name() if device.type == "cuda" else platform.machine()
     file = Path(options.output) / "card.json"
     file.parent.mkdir(parents=True, exist_ok=True)
-    timing = {"mixing": mixing, "steps": steps, "hearing": hearing, "compiled": compiled_steps}
+    timing = {"mixing": mixing, "steps": steps, "hearing": hearing}
+    timing |= {"recorded": recorded_steps, "compiled": compiled_steps}
     for part in options.parts:
         with quiet_lightning():
             warnings.filterwarnings("ignore", category=UserWarning, module="torch")

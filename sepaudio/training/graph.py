@@ -192,7 +192,7 @@ class Routine:
             still: those that might lie elsewhere the next time.
             numbers: under the same names every time.
         """
-        if not all(x.is_cuda for x in still):
+        if not still or not all(x.is_cuda for x in still):
             return work(numbers)
         places = tuple(x.data_ptr() for x in still)
         again, self._last = places == self._last, places

@@ -50,8 +50,9 @@ class OptimCfg:
         precision: Lightning's name of it: "32-true", "bf16-mixed", "16-mixed".
         compile: let torch.compile fuse the arithmetic of a step, which takes a C++ compiler and a
             minute at the start; seconds where a block is compiled for all, see `process.compiled`.
-        graph: record the arithmetic of a step on a CUDA device and replay it, so that it is asked
-            for at once, see `graph.recorded`; elsewhere nothing changes. In one process.
+        graph: record the arithmetic of a step, and Muon's, on a CUDA device and replay it, so that
+            it is asked for at once, see `graph.recorded`; elsewhere nothing changes. In one
+            process, and of batches of few shapes.
         threads: of the arithmetic on a CPU; a network this small is fastest with one.
         save_every: [s] between checkpoints.
     """
