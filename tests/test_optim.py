@@ -149,6 +149,24 @@ def test_what_muon_does_not_turn_is_adamws():
     laws.close(ours, theirs, 1e-12)
 
 
+def test_muon_goes_on_where_parameters_had_counted_steps():
+    """So runs that were killed before the groups did go on."""
+    ends = []
+    for old in (False, True):
+        p = nn.Parameter(laws.noise(9))
+        one = Muon([{"params": [p]}], lr=0.1)
+        for seed in range(4):
+            p.grad = laws.noise(9, seed=seed)
+            if seed == 2:
+                state = one.state_dict()
+                if old:
+                    state["state"][0]["step"] = torch.tensor(state["param_groups"][0].pop("step"))
+                one.load_state_dict(state)
+            one.step()
+        ends.append(p.detach().clone())
+    assert torch.equal(*ends)
+
+
 def test_muon_turns_what_mixes_channels():
     net = backbone("mobilenet_v1", 1, 0.125, n_classes=2)
     turned, heavy, light = optimizer_of(

@@ -139,8 +139,14 @@ class Muon(torch.optim.Optimizer):
         return loss
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """As any optimiser's; what was recorded is of no use then."""
+        """As any optimiser's; what was recorded is of no use then.
+
+        Of older runs, whose parameters counted their steps, the groups take the count.
+        """
         super().load_state_dict(state_dict)
+        for group in self.param_groups:
+            counts = [self.state[p].pop("step", 0) for p in group["params"] if p in self.state]
+            group.setdefault("step", int(max(counts, default=0)))
         self.routine = None if self.routine is None else Routine()
 
     @staticmethod
