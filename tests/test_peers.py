@@ -71,7 +71,7 @@ def test_from_voices_to_the_table_and_nothing_is_made_twice(recipe, folder, monk
     call("make_lists", "--mixtures", 2)
     (folder / "runs/real_small/lists/music.csv").unlink()  # a set may have no music
     assert "steps in" not in call("peers", *tiny)
-    block = (folder / "README.md").read_text().split("<!-- peers -->")[1]
+    block = (folder / "README.md").read_text().split("<!-- peers -->")[1].split("<!-- end")[0]
     assert re.search(r"\| mitas_small +\| +474,420 \| +2 \| +1 \| +\d+ \| two_speakers \|", block)
     assert re.search(r"\| conv_tasnet +\| +5,050,545 \| +2 \| +1 \|", block)
     for kind, compared in (("two_speakers", 2), ("noise", 1), ("music", 0)):
