@@ -3,6 +3,7 @@
 import csv
 import io as text_io
 import json
+import multiprocessing
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import odd_files
 import pytest
 
 from sepaudio import io
-from sepaudio.cli import VERBS, key_values, main
+from sepaudio.cli import VERBS, guarded, key_values, main
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 
@@ -308,3 +309,18 @@ def test_a_file_whose_name_begins_like_an_option_is_told(capfd, tmp_path, monkey
     code, _, err = call(capfd, "classify", "-loud.wav")
     assert code == 2 and "-loud.wav is taken for an option" in err and "write ./-loud.wav" in err
     assert call(capfd, "classify", "./-loud.wav")[0] == 0
+
+
+def test_worker_processes_are_ended_as_any_process_is():
+    """A handler in Python may miss a signal that comes just before it waits."""
+    found = []
+
+    def work():
+        context = multiprocessing.get_context("fork")
+        ours = signal.getsignal(signal.SIGTERM)
+        with context.Pool(1) as pool:
+            found.extend([callable(ours), pool.apply(signal.getsignal, (signal.SIGTERM,))])
+
+    assert guarded("a program", work) == 0
+    assert found == [True, signal.SIG_DFL]
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL

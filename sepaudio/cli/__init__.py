@@ -141,6 +141,22 @@ def guarded(name: str, work: Callable[[], object]) -> int:
         return 2
 
 
+def _stop(number: int, _: object) -> None:
+    raise SystemExit(128 + number)
+
+
+def _by_default() -> None:
+    """A worker process has nothing to remove, and is ended by SIGTERM as it comes.
+
+    With the handler above it would miss one that comes just before it waits for work.
+    """
+    if signal.getsignal(signal.SIGTERM) is _stop:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+os.register_at_fork(after_in_child=_by_default)
+
+
 @contextmanager
 def _terminable() -> Iterator[None]:
     """Let SIGTERM end the program as an exception does, so that temporary files go with it."""
@@ -148,15 +164,7 @@ def _terminable() -> Iterator[None]:
         yield
         return
 
-    mine = os.getpid()
-
-    def stop(number: int, _: object) -> None:
-        if os.getpid() != mine:  # a worker process, which has nothing to remove
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
-        raise SystemExit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, stop)
+    before = signal.signal(signal.SIGTERM, _stop)
     try:
         yield
     finally:
