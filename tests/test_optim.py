@@ -137,10 +137,11 @@ def test_muon_is_torchs_where_that_takes_the_weights(turning):
     assert (ours - start).norm().item() == pytest.approx(moved.item(), rel=0.02)
 
 
-def test_what_muon_does_not_turn_is_adamws():
+@pytest.mark.parametrize("replayed", [False, True])  # which only a CUDA device does
+def test_what_muon_does_not_turn_is_adamws(replayed):
     start = laws.noise(9)
     ours, theirs = nn.Parameter(start.clone()), nn.Parameter(start.clone())
-    one = Muon([{"params": [ours]}], lr=0.1, weight_decay=0.01)
+    one = Muon([{"params": [ours]}], lr=0.1, weight_decay=0.01, replayed=replayed)
     other = torch.optim.AdamW([theirs], lr=0.1, weight_decay=0.01)
     for seed in range(4):
         ours.grad = theirs.grad = laws.noise(9, seed=seed)

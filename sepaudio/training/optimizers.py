@@ -102,7 +102,7 @@ class Muon(torch.optim.Optimizer):
         replayed: bool = False,
     ):
         self.turning = turning
-        self.routine = Routine() if replayed and torch.cuda.is_available() else None
+        self.routine = Routine() if replayed else None
         values = {
             "lr": lr,
             "momentum": momentum,
