@@ -48,7 +48,7 @@ def folder(tmp_path, monkeypatch):
             io.write(tmp_path / f"{kind}_{split}.flac", x, 8000)
             rows.append(f"{kind}_{split}.flac,{kind},CC0-1.0,{kind}@1:{split},{split},")
     (tmp_path / "manifest.csv").write_text("\n".join(rows) + "\n")
-    shutil.copy(RECIPE / "README.md", tmp_path / "README.md")
+    shutil.copy(RECIPE / "peers.md", tmp_path / "peers.md")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -61,7 +61,7 @@ def test_from_voices_to_the_table_and_nothing_is_made_twice(recipe, folder, monk
 
     short = [f"data.mixing.{key}=0.5" for key in ("seconds", "enrollment_seconds", "least_seconds")]
     tiny = ["optim.batch=2", *short]
-    tiny += ["--budget", 0.001, "--readme", "README.md", "--networks", *NETWORKS]
+    tiny += ["--budget", 0.001, "--readme", "peers.md", "--networks", *NETWORKS]
     said, elsewhere = call("peers", *tiny, "--unscored"), folder / "elsewhere"
     for name in NETWORKS:
         assert f"{name}: 1 steps in " in said
@@ -71,7 +71,7 @@ def test_from_voices_to_the_table_and_nothing_is_made_twice(recipe, folder, monk
     call("make_lists", "--mixtures", 2)
     (folder / "runs/real_small/lists/music.csv").unlink()  # a set may have no music
     assert "steps in" not in call("peers", *tiny)
-    block = (folder / "README.md").read_text().split("<!-- peers -->")[1].split("<!-- end")[0]
+    block = (folder / "peers.md").read_text().split("<!-- peers -->")[1].split("<!-- end")[0]
     assert re.search(r"\| mitas_small +\| +474,420 \| +2 \| +1 \| +\d+ \| two_speakers \|", block)
     assert re.search(r"\| conv_tasnet +\| +5,050,545 \| +2 \| +1 \|", block)
     for kind, compared in (("two_speakers", 2), ("noise", 1), ("music", 0)):

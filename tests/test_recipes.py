@@ -196,15 +196,22 @@ def test_from_speakers_to_scores(tmp_path):
     extractors = (*extractors, "tsenet_small_card", "voices_small_manners", "tsenet_small_manners")
     call("train.py", "manifest.csv", *tiny, "--recipes", *extractors)
     tiny += ["data.mixing.enrollment_seconds=0.0"]
-    separators = ("mitas_small", "mitas_small_longer", "mitas_small_muon", "mitas_small_unshared")
+    separators = [f"mitas_small{x}" for x in ("", "_longer", "_muon", "_steady", "_unshared")]
     call("train.py", "manifest.csv", *tiny, "--recipes", *separators)
     shutil.copy(recipe / "README.md", tmp_path / "README.md")
     (tmp_path / "weights").mkdir()
     there = find_spec("matplotlib") is not None
     more = ["--metrics", "snr", "--genders", "manifest.csv", *(["--plot"] if there else [])]
-    call("evaluate.py", "--readme", tmp_path / "README.md", *more, "--publish", "weights")
-    text = (tmp_path / "README.md").read_text()
-    for name, models in (("two_speakers", 16), ("music", 12)):
+    shutil.copy(recipe / "stages.md", tmp_path / "stages.md")
+    pages = [tmp_path / "README.md", tmp_path / "stages.md"]
+    more += ["--readme", pages[0], "--stages", pages[1], "--publish", "weights"]
+    call("evaluate.py", *more)
+    texts = [page.read_text() for page in pages]
+    shown, others = (set(re.findall(r"^### (\w+)$", text, re.MULTILINE)) for text in texts)
+    assert {"tsenet_small_manners", "mitas_small_steady"} <= shown.difference(others)
+    assert {"mitas_small_muon", "voices_small"} <= others.difference(shown)
+    text = "".join(texts)
+    for name, models in (("two_speakers", 17), ("music", 12)):
         assert len(re.findall(rf"\| {name} +\| all +\| +2 \| si_snr ", text)) == models
         assert len(re.findall(rf"\| {name} +\| all +\| +2 \| snr ", text)) == models
     assert re.search(r"\| two_speakers \| (same|different) gender ", text)

@@ -1,12 +1,14 @@
-"""Score trained models on the fixed lists, write the tables into README.md, publish the weights.
+"""Score trained models on the fixed lists, write the tables, publish the weights.
 
     python recipes/real_small/evaluate.py [--lists runs/real_small/lists] [--models NAME ...]
-        [--metrics sdr,pesq,stoi] [--genders MANIFEST.csv] [--plot] [--publish sepaudio/pretrained]
+        [--metrics sdr,pesq,stoi] [--genders MANIFEST.csv] [--plot] [--readme OURS.md]
+        [--publish sepaudio/pretrained]
 
 An extractor is scored on all lists, a separator on two_speakers.csv, a speaker encoder by how well
-it tells the voices of with_speaker.csv apart; of networks without a run README.md keeps what it
-says. Beside the tables every mixture's scores, the first examples as audio and pictures (--plot) go
-to runs/real_small/scores.
+it tells the voices of with_speaker.csv apart. README.md gets all networks at a glance and tables
+of what ships, stages.md those of the others; what they say of networks without a run stays. Beside
+the tables every mixture's scores, the first examples as audio and pictures (--plot) go to
+runs/real_small/scores.
 Two runs are compared by `sepaudio evaluate --scores ONE.csv --compare OTHER.csv`.
 """
 
@@ -45,7 +47,7 @@ SHIPPED = {  # name of the weights, for `sepaudio list`, what they do
         "who is enrolled, out of a mixture",
         "Pulls the voice of one speaker out of a mixture, given a recording of that speaker.",
     ),
-    "mitas_small_muon": (
+    "mitas_small_steady": (
         "two_speakers",
         "two speakers apart",
         "Separates two speakers who talk at the same time.",
@@ -195,12 +197,30 @@ def card(name: str, text: str) -> str:
     )
 
 
-def sections(readme: Path) -> dict[str, str]:
-    """What a README's results say of every network: those without a run stay as they are."""
-    block = readme.read_text(encoding="utf-8").partition("<!-- results -->")[2]
+def sections(page: Path) -> dict[str, str]:
+    """What a page's results say of every network: those without a run stay as they are."""
+    block = page.read_text(encoding="utf-8").partition("<!-- results -->")[2]
     block = block.partition("<!-- end results -->")[0]
     found = (part.partition("\n") for part in block.split("### ")[1:])
     return {name.strip(): text for name, _, text in found}
+
+
+def write(parts: Mapping[str, str], readme: Path, stages: Path) -> str:
+    """Write all networks at a glance and what ships into one page, the others into another.
+
+    Returns:
+        The text of both.
+    """
+    known = [name for name in (*MODELS, PAIR) if name in parts]
+    pages: dict[Path, list[str]] = {readme: [], stages: []}
+    pages[readme].append(overview({name: parts[name] for name in known if name != PAIR}))
+    for name in known:
+        page = readme if name in SHIPPED or name == PAIR else stages
+        pages[page].append(f"### {name}\n\n{parts[name].strip()}")
+    texts = {page: "\n\n".join(text) for page, text in pages.items()}
+    for page, text in texts.items():
+        fill(page, text)
+    return "\n\n".join(texts.values())
 
 
 def overview(parts: Mapping[str, str]) -> str:
@@ -237,14 +257,16 @@ def main() -> None:
     parser.add_argument("--metrics", default="", help="beside SI-SNR, with commas between")
     parser.add_argument("--genders", type=Path, help="CSV with speaker and gender")
     parser.add_argument("--plot", action="store_true", help="draw improvement against input SIR")
-    parser.add_argument(
-        "--readme", type=Path, default=HERE / "README.md", help="gets the tables; made if need be"
-    )
+    parser.add_argument("--readme", type=Path, help="gets all tables; made if need be")
+    parser.add_argument("--stages", type=Path, help="gets those of what does not ship")
     parser.add_argument("--publish", type=Path, help="folder of shipped weights")
     options = parser.parse_args()
-    if not options.readme.exists():
-        atomic_text(options.readme, "# Results\n\n<!-- results -->\n\n<!-- end results -->\n")
-    parts, figures = sections(options.readme), {}
+    readme = options.readme or HERE / "README.md"
+    stages = options.stages or options.readme or HERE / "stages.md"
+    for page in {readme, stages}:
+        if not page.exists():
+            atomic_text(page, "# Results\n\n<!-- results -->\n\n<!-- end results -->\n")
+    parts, figures = sections(readme) | sections(stages), dict[str, Any]()
     rows: dict[str, Mapping[str, list[Row]]] = {}
     for name in options.models:
         if not (RUNS / name / "model").is_dir():
@@ -261,11 +283,7 @@ def main() -> None:
         )
         parts[PAIR] = compared_as_markdown({"two_speakers": pair})
     atomic_json(RUNS / "scores" / "results.json", figures)
-    known = [name for name in (*MODELS, PAIR) if name in parts]
-    text = overview({name: parts[name] for name in known if name != PAIR}) + "\n\n"
-    text += "\n\n".join(f"### {name}\n\n{parts[name].strip()}" for name in known)
-    fill(options.readme, text)
-    print(text)
+    print(write(parts, readme, stages))
 
 
 if __name__ == "__main__":

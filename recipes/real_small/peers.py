@@ -1,4 +1,4 @@
-"""Give our networks and published ones the same time, score them, and write README.md.
+"""Give our networks and published ones the same time, score them, and write peers.md.
 
     python recipes/real_small/peers.py MANIFEST.csv ... [key=value ...] [--budget 600]
         [--networks NAME ...] [--lists runs/real_small/lists] [--device cuda [--unscored]]
@@ -224,7 +224,7 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", default=list(CONTENDERS), choices=CONTENDERS)
     parser.add_argument("--unscored", action="store_true", help="train only; call again elsewhere")
     parser.add_argument("--lists", type=Path, default=RUNS / "lists")
-    parser.add_argument("--readme", type=Path, default=HERE / "README.md")
+    parser.add_argument("--readme", type=Path, default=HERE / "peers.md")
     given, others = key_values()
     options = parser.parse_args(others)
     if not options.budget > 0:

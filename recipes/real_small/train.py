@@ -34,6 +34,13 @@ SAME = {  # stages without a recipe of their own: whose they have, and what is c
         "tsenet_small_steady",
         ["seed=43", "optim.steps=4400", "level=0.1", "data.mixing.manners=0.3"],
     ),
+    "mitas_small_steady": (
+        "mitas_small_muon",
+        [
+            *("seed=47", "data.mixing.noise=0.2", "optim.batch=32"),
+            *("optim.steps=9000", "optim.lr=1.5e-3", "optim.ema=0.998"),
+        ],
+    ),
 }
 
 
