@@ -36,7 +36,7 @@ import numpy as np
 import torch
 from mixing import KINDS, generated
 from steps import noise
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from sepaudio import Streamer, create, hub, io, registry
 from sepaudio.cli import script
@@ -46,6 +46,7 @@ from sepaudio.files import atomic_text
 from sepaudio.training import recipe as recipes
 from sepaudio.training.draws import batch_at
 from sepaudio.training.graph import Recorded
+from sepaudio.training.loop import Steps
 from sepaudio.training.mixtures import objective_of
 from sepaudio.training.optimizers import optimizer_of
 from sepaudio.training.process import compiled, quiet_lightning
@@ -107,25 +108,12 @@ def _short(x: float) -> str:
     return f"{x:.0f}" if x >= 100 else f"{x:.3g}"
 
 
-class _Draws(Dataset[Any]):
-    """Item i is what is drawn for the batch of step i."""
-
-    def __init__(self, source: Batched, batch: int):
-        self.draw = batch_at(source, batch, 0)
-
-    def __len__(self) -> int:
-        return 1 << 30
-
-    def __getitem__(self, i: int) -> Any:
-        return self.draw(i, 0, 1)
-
-
 class Drawing:
     """What processes draw ahead, batch by batch, as a run has it."""
 
     def __init__(self, source: Batched, batch: int, workers: int):
         loader = DataLoader(
-            _Draws(source, batch),
+            Steps(batch_at(source, batch, 0), 1 << 30),
             batch_size=None,
             num_workers=workers,
             multiprocessing_context="fork" if workers else None,

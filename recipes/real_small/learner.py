@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import math
 import time
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import save_model
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from sepaudio.data.batched import Batched, to
 from sepaudio.data.mixing import Mixer
 from sepaudio.files import atomic, atomic_folder, atomic_json
 from sepaudio.training import recipe as recipes
+from sepaudio.training.average import averaging
 from sepaudio.training.draws import Made, batch_at
 from sepaudio.training.graph import Recorded
-from sepaudio.training.loop import Draw
+from sepaudio.training.loop import Steps
 from sepaudio.training.mixtures import objective_of
 from sepaudio.training.recipe import MixtureRecipeCfg
 
 WARMUP = 0.05  # share of the budget over which the learning rate rises
 SAVED = 60.0  # time between checkpoints [s]
 AHEAD = 4  # processes that draw for a CUDA device
+ENDLESS = 1 << 30  # steps: a budget ends before
 
 
 def rate(used: float, step: float) -> float:
@@ -37,16 +40,6 @@ def settings(cfg: MixtureRecipeCfg, budget: float) -> dict[str, Any]:
     names = [Path(path).name for path in cfg.data.manifests]
     cfg = replace(cfg, data=replace(cfg.data, manifests=names))
     return {"budget_s": budget, "recipe": recipes.to_yaml(cfg)}
-
-
-class _Drawn(Dataset[Any]):
-    """Item i is what is drawn for step i."""
-
-    def __init__(self, draw: Draw):
-        self.draw = draw
-
-    def __getitem__(self, step: int) -> Any:
-        return self.draw(step, 0, 1)
 
 
 class Learner:
@@ -101,9 +94,8 @@ class Learner:
         ]
         optim = cfg.optim
         self.optimizer = torch.optim.AdamW(groups, lr=optim.lr, weight_decay=optim.weight_decay)
-        self.averaged = torch.optim.swa_utils.AveragedModel(
-            self.model, avg_fn=lambda mean, new, n: mean.lerp(new, 1 - min(optim.ema, n / (n + 10)))
-        )
+        self.averaged = deepcopy(self.model).requires_grad_(False)
+        self._average = averaging(self.averaged, self.model)
         self.parts = {"model": model, "averaged": self.averaged, "optimizer": self.optimizer}
         self.steps, self.spent, self.pace = 0, 0.0, 0.0
         if not self._resume():
@@ -111,9 +103,9 @@ class Learner:
         self.saved = self.spent
         self.coming = iter(
             DataLoader(
-                _Drawn(self.draw),
+                Steps(self.draw, ENDLESS),
                 batch_size=None,
-                sampler=range(self.steps, 1 << 30),
+                sampler=range(self.steps, ENDLESS),
                 num_workers=AHEAD if there else 0,
                 multiprocessing_context="fork" if there else None,
             )
@@ -166,7 +158,7 @@ class Learner:
             )
         torch.nn.utils.clip_grad_norm_(self.learning, self.cfg.optim.clip_norm)
         self.optimizer.step()
-        self.averaged.update_parameters(self.model)
+        self._average(min(self.cfg.optim.ema, self.steps / (self.steps + 10)))
         self.pace = self._now() - begin
         self.spent += self.pace
         self.steps += 1
@@ -199,7 +191,7 @@ class Learner:
         cost = {"steps": self.steps, "seconds": self.spent, "batch": self.cfg.optim.batch}
         cost["device"] = where
         with atomic_folder(self.folder, overwrite=True) as new:
-            save_model(self.averaged.module, str(new / "model.safetensors"))
+            save_model(self.averaged, str(new / "model.safetensors"))
             atomic_json(new / "about.json", {**settings(self.cfg, self.budget), **cost})
         self.checkpoint.unlink(missing_ok=True)
         print(f"{self.folder.name}: {self.steps} steps in {self.spent:.1f} s", flush=True)

@@ -44,18 +44,27 @@ Paced = Callable[[float, int], None]  # seconds a step, steps that are left
 PACED = 12  # steps until their pace is known
 
 
-class _Parts(Dataset[Any]):
-    """Item i is the batch of one step, or the part of it that this process learns from at once."""
+class Steps(Dataset[Any]):
+    """Item i is the batch of step i, or the i-th part that a process learns from at once.
 
-    def __init__(self, draw: Draw, cfg: OptimCfg, rank: int, world: int):
-        self.draw, self.cfg, self.rank, self.world = draw, cfg, rank, world
+    Args:
+        draw: makes it.
+        n: steps.
+        accumulate: parts of a step that a process learns from one after the other.
+        rank: of the process.
+        world: processes.
+    """
+
+    def __init__(self, draw: Draw, n: int, accumulate: int = 1, rank: int = 0, world: int = 1):
+        self.draw, self.n, self.accumulate = draw, n, accumulate
+        self.rank, self.world = rank, world
 
     def __len__(self) -> int:
-        return self.cfg.steps * self.cfg.accumulate
+        return self.n * self.accumulate
 
     def __getitem__(self, i: int) -> Any:
-        step, turn = divmod(i, self.cfg.accumulate)
-        return self.draw(step, turn * self.world + self.rank, self.cfg.accumulate * self.world)
+        step, turn = divmod(i, self.accumulate)
+        return self.draw(step, turn * self.world + self.rank, self.accumulate * self.world)
 
 
 class _From(Sampler[int]):
@@ -332,7 +341,7 @@ def run(
         learned = recorded(learned, [m for m in (model, helper) if m is not None], cfg.clips_once)
     task = Task(model, learned, cfg, seed, folder, judged, frozen, paced, helper)
     loader = DataLoader(
-        _Parts(draw, cfg, rank, world),
+        Steps(draw, cfg.steps, cfg.accumulate, rank, world),
         batch_size=None,
         sampler=_From(task, cfg),
         num_workers=workers,
