@@ -182,7 +182,7 @@ def test_from_speakers_to_scores(tmp_path):
     def call(name, *arguments):
         return script(tmp_path, f"../real_small/{name}", *arguments)
 
-    assert call("make_lists.py", "manifest.csv", "--mixtures", 2).count(".csv") == 6
+    assert call("make_lists.py", "manifest.csv", "--mixtures", 2).count(".csv") == 7
     tiny = ["optim.steps=2", "optim.batch=2", "optim.valid_every=2", "data.valid_items=2"]
     tiny += ["data.mixing.seconds=1.0", "data.mixing.enrollment_seconds=1.0"]
     small = "model.tcn={bottleneck: 8, hidden: 8, n_blocks: 2, n_repeats: 2}"
@@ -211,7 +211,7 @@ def test_from_speakers_to_scores(tmp_path):
     assert {"tsenet_small_manners", "mitas_small_steady"} <= shown.difference(others)
     assert {"mitas_small_muon", "voices_small"} <= others.difference(shown)
     text = "".join(texts)
-    for name, models in (("two_speakers", 17), ("music", 12)):
+    for name, models in (("two_speakers", 17), ("two_in_noise", 17), ("music", 12)):
         assert len(re.findall(rf"\| {name} +\| all +\| +2 \| si_snr ", text)) == models
         assert len(re.findall(rf"\| {name} +\| all +\| +2 \| snr ", text)) == models
     assert re.search(r"\| two_speakers \| (same|different) gender ", text)
@@ -225,7 +225,7 @@ def test_from_speakers_to_scores(tmp_path):
         if name.startswith("tsenet"):
             assert re.search(rf"\| two_speakers +\| all .* {whole} \(", part)
     found = json.loads((tmp_path / "runs/real_small/scores/results.json").read_text())
-    lists = {"two_speakers", "noise", "music", "absent"}
+    lists = {"two_speakers", "two_in_noise", "noise", "music", "absent"}
     assert set(found["tsenet_small_voices"]) == {*lists, "presence", "voices"}
     assert 0 <= found["voices_small"]["voices"]["equal_error_rate"] <= 1
     assert " nats. Measured on cpu" in text and "equal error rate" in text

@@ -4,7 +4,7 @@
         [--metrics sdr,pesq,stoi] [--genders MANIFEST.csv] [--plot] [--readme OURS.md]
         [--publish sepaudio/pretrained]
 
-An extractor is scored on all lists, a separator on two_speakers.csv, a speaker encoder by how well
+An extractor is scored on all lists, a separator on those of two speakers, an encoder by how well
 it tells the voices of with_speaker.csv apart. README.md gets all networks at a glance and tables
 of what ships, stages.md those of the others; what they say of networks without a run stays. Beside
 the tables every mixture's scores, the first examples as audio and pictures (--plot) go to
@@ -36,7 +36,8 @@ from sepaudio.verbs.verify import equal_error_rate
 
 HERE = Path(__file__).parent
 MODELS = (*EXTRACTORS[::-1], *ENCODERS.values(), *SEPARATORS[::-1], "mitas_small_unshared")
-LISTS = ("two_speakers", "noise", "music", "absent")
+OF_TWO = ("two_speakers", "two_in_noise")
+LISTS = (*OF_TWO, "noise", "music", "absent")
 PRESENCE = ("with_speaker", "without_speaker")
 BEDS = ("noise", "music")
 PAIR = "Shared weights against unshared ones"
@@ -60,8 +61,8 @@ Scored = dict[str, list[Row]]
 def scored(
     net: Any, out: Path, options: argparse.Namespace, lists: Sequence[str] = LISTS, **more: Any
 ) -> Scored:
-    """Rows of one model by list; a separator has one, and there may be no noise and no music."""
-    names = lists if net.task == "extraction" else lists[:1]
+    """Rows of one model by list; a separator has two, and there may be no noise and no music."""
+    names = lists if net.task == "extraction" else OF_TWO
     there = [path for name in names if (path := options.lists / f"{name}.csv").exists()]
     figures = options.metrics.split(",") if options.metrics else ()
     genders = manifest.genders(options.genders) if options.genders else None
@@ -230,6 +231,7 @@ def overview(parts: Mapping[str, str]) -> str:
         "same gender": _of("two_speakers", "same gender"),
         "different": _of("two_speakers", "different gender"),
         "wrong speaker": r"^\| two_speakers +\| all .*\| +([\d.]+) % \|$",
+        "two in noise": _of("two_in_noise", "all"),
         "over noise": _of("noise", "all"),
         "over music": _of("music", "all"),
         "silent when absent": r"beside the mixture\) in ([\d.]+) %",

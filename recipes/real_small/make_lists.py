@@ -1,14 +1,16 @@
 """Write the fixed test lists: two speakers, one in noise, one over music, two without the enrolled.
 
-Two more lists, five times as long, tell how well an extractor knows whether the enrolled speaker is
-there: a hundred mixtures are too few to tell a calibration error of 5 % from none.
+And two speakers in noise. Two more lists, five times as long, tell how well an extractor knows
+whether the enrolled speaker is there: a hundred mixtures are too few to tell a calibration error of
+5 % from none.
 
     python recipes/real_small/make_lists.py MANIFEST.csv [--mixtures 100] [--seconds 4] [--seed 1]
         [--rate 8000]
 
 Speakers of the test split alone, so that none was heard in training. The target and its enrollment
 are of different files where a speaker has several, else of different parts of one file. SIR from
--5 to 5 dB, SNR from 0 to 10 dB, over the part of a file that is heard.
+-5 to 5 dB, SNR from 0 to 10 dB, below two speakers from 5 to 15 dB, over the part of a file that is
+heard.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from sepaudio.data import manifest, mixtures
 from sepaudio.data.mixtures import Mixture, Part
 
 ENROLLMENT, LEVEL = 6.0, 0.05  # longest [s], RMS of the target
+BEHIND = 5.0, 15.0  # how far noise is below the target of two who talk in it [dB]
 KINDS = {  # of each list: what is in it, least and largest SIR or SNR [dB], times --mixtures
     "two_speakers": ("two_speakers", -5.0, 5.0, 1),
     "noise": ("noise", 0.0, 10.0, 1),
@@ -33,6 +36,7 @@ KINDS = {  # of each list: what is in it, least and largest SIR or SNR [dB], tim
     "absent": ("absent", -5.0, 5.0, 1),
     "with_speaker": ("two_speakers", -5.0, 5.0, 5),
     "without_speaker": ("absent", -5.0, 5.0, 5),
+    "two_in_noise": ("two_in_noise", -5.0, 5.0, 1),
 }
 
 
@@ -92,8 +96,9 @@ def main() -> None:
         )
     options.out.mkdir(parents=True, exist_ok=True)
     for order, (name_of_list, (kind, low, high, times)) in enumerate(KINDS.items()):
-        if not kinds.get(kind, kinds["speech"]):
-            print(f"no {kind} in the test split of {options.manifest}: no list of it")
+        bed = "noise" if kind == "two_in_noise" else kind
+        if not kinds.get(bed, kinds["speech"]):
+            print(f"no {bed} in the test split of {options.manifest}: no list of it")
             continue
         random, made = np.random.default_rng([options.seed, order]), []
         for number in range(times * options.mixtures):
@@ -117,13 +122,15 @@ def main() -> None:
                 instead = long[someone][int(random.integers(len(long[someone])))]
                 begin = float(random.uniform(0, seconds[instead.path] - lasting))
                 sources = [part(instead, begin, lasting, LEVEL)]
-            if kind in ("two_speakers", "absent"):
+            if kind in ("two_speakers", "absent", "two_in_noise"):
                 other = long[pool[int(random.integers(len(pool)))]]
                 which = other[int(random.integers(len(other)))]
                 begin = float(random.uniform(0, seconds[which.path] - lasting))
                 sources.append(part(which, begin, lasting, under))
-            else:
-                which = kinds[kind][int(random.integers(len(kinds[kind])))]
+            if bed in kinds:
+                if sources[1:]:
+                    under = LEVEL * 10 ** (-float(random.uniform(*BEHIND)) / 20)
+                which = kinds[bed][int(random.integers(len(kinds[bed])))]
                 span = min(lasting, seconds[which.path])
                 begin = float(random.uniform(0, seconds[which.path] - span))
                 noise = part(which, begin, span, under)
