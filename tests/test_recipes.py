@@ -188,16 +188,24 @@ def test_from_speakers_to_scores(tmp_path):
     small = "model.tcn={bottleneck: 8, hidden: 8, n_blocks: 2, n_repeats: 2}"
     tiny += [small, "data.mixing.absent=0.0"]
     tiny += ["optim.compile=false", "optim.precision=32-true"]
-    extractors = ("", "_longer", "_alike", "_present", "_many", "_muon", "_voices")
-    extractors = ("voices_small", *(f"tsenet_small{x}" for x in extractors))
-    pairs = (("longer", "judged"), ("again", "steady"), ("leftover", "leftover"))
-    for encoder, name in pairs:
-        extractors = (*extractors, f"voices_small_{encoder}", f"tsenet_small_{name}")
-    extractors = (*extractors, "tsenet_small_card", "voices_small_manners", "tsenet_small_manners")
-    call("train.py", "manifest.csv", *tiny, "--recipes", *extractors)
+
+    def stand_in(name, *others):  # stages between differ by numbers in a recipe alone
+        for other in others:
+            shutil.copytree(runs / name / "model", runs / other / "model")
+
+    runs = tmp_path / "runs/real_small"
+    call("train.py", "manifest.csv", *tiny, "--recipes", "voices_small", "tsenet_small")
+    stand_in("tsenet_small", "tsenet_small_muon")
+    call("train.py", "manifest.csv", *tiny, "--recipes", "tsenet_small_voices")
+    stand_in("tsenet_small_voices", "tsenet_small_card")
+    stand_in("voices_small", "voices_small_again")
+    last = ("voices_small_manners", "tsenet_small_manners")
+    call("train.py", "manifest.csv", *tiny, "--recipes", *last)
+    extractors = ("voices_small", "tsenet_small", "tsenet_small_voices", *last)
     tiny += ["data.mixing.enrollment_seconds=0.0"]
-    separators = [f"mitas_small{x}" for x in ("", "_longer", "_muon", "_steady", "_unshared")]
-    call("train.py", "manifest.csv", *tiny, "--recipes", *separators)
+    call("train.py", "manifest.csv", *tiny, "--recipes", "mitas_small", "mitas_small_unshared")
+    stand_in("mitas_small", "mitas_small_muon")
+    call("train.py", "manifest.csv", *tiny, "--recipes", "mitas_small_steady")
     shutil.copy(recipe / "README.md", tmp_path / "README.md")
     (tmp_path / "weights").mkdir()
     there = find_spec("matplotlib") is not None
@@ -211,7 +219,7 @@ def test_from_speakers_to_scores(tmp_path):
     assert {"tsenet_small_manners", "mitas_small_steady"} <= shown.difference(others)
     assert {"mitas_small_muon", "voices_small"} <= others.difference(shown)
     text = "".join(texts)
-    for name, models in (("two_speakers", 17), ("two_in_noise", 17), ("music", 12)):
+    for name, models in (("two_speakers", 9), ("two_in_noise", 9), ("music", 5)):
         assert len(re.findall(rf"\| {name} +\| all +\| +2 \| si_snr ", text)) == models
         assert len(re.findall(rf"\| {name} +\| all +\| +2 \| snr ", text)) == models
     assert re.search(r"\| two_speakers \| (same|different) gender ", text)

@@ -7,7 +7,7 @@ bounded share of the frames, and the statistics of all recordings.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -85,12 +85,13 @@ def fit_ivector(
         ValueError: there is too little voice in the recordings.
     """
     torch.manual_seed(recipe.seed)
-    model = IVector(cfg).eval()
+    # hears as the model does, which is not made before it is known that the frames suffice for it
+    ears = IVector(replace(cfg, components=1, size=1, top=1)).eval()
     drawn = Drawn(recipe.frames, recipe.seed)
     heard, unvoiced, n_frames = 0, 0, 0
-    least = cfg.least_seconds * model.sample_rate / model.mfcc.hop
+    least = cfg.least_seconds * ears.sample_rate / ears.mfcc.hop
     for x in recordings():
-        frames = _voiced(model, x)
+        frames = _voiced(ears, x)
         heard, n_frames = heard + 1, n_frames + frames.shape[1]
         unvoiced += frames.shape[1] < least
         drawn.add(frames)
@@ -107,6 +108,7 @@ def fit_ivector(
         seed=recipe.seed,
     )
     mixture, mixture_history = fit_mixture(drawn.frames(), steps, report)
+    model = IVector(cfg).eval()
     model.mixture.load_state_dict(mixture.state_dict())
     piece = max(round(recipe.piece_seconds * model.sample_rate / model.mfcc.hop), 1)
     counts, sums, squares = [], [], torch.zeros(()).double()

@@ -45,15 +45,7 @@ PACED = 12  # steps until their pace is known
 
 
 class Steps(Dataset[Any]):
-    """Item i is the batch of step i, or the i-th part that a process learns from at once.
-
-    Args:
-        draw: makes it.
-        n: steps.
-        accumulate: parts of a step that a process learns from one after the other.
-        rank: of the process.
-        world: processes.
-    """
+    """Item i is the batch of one of n steps, or the part of it that this process learns from."""
 
     def __init__(self, draw: Draw, n: int, accumulate: int = 1, rank: int = 0, world: int = 1):
         self.draw, self.n, self.accumulate = draw, n, accumulate
