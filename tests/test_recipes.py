@@ -189,7 +189,7 @@ def test_from_speakers_to_scores(tmp_path):
     tiny += [small, "data.mixing.absent=0.0"]
     tiny += ["optim.compile=false", "optim.precision=32-true"]
 
-    def stand_in(name, *others):  # stages between differ by numbers in a recipe alone
+    def stand_in(name, *others):  # for stages between, which a test of their own reads
         for other in others:
             shutil.copytree(runs / name / "model", runs / other / "model")
 
