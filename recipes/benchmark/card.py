@@ -113,7 +113,7 @@ class Drawing:
 
     def __init__(self, source: Batched, batch: int, workers: int):
         loader = DataLoader(
-            Steps(batch_at(source, batch, 0), 1 << 30),
+            Steps(batch_at(source, batch, 0)),
             batch_size=None,
             num_workers=workers,
             multiprocessing_context="fork" if workers else None,

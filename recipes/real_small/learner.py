@@ -27,7 +27,6 @@ from sepaudio.training.recipe import MixtureRecipeCfg
 WARMUP = 0.05  # share of the budget over which the learning rate rises
 SAVED = 60.0  # time between checkpoints [s]
 AHEAD = 4  # processes that draw for a CUDA device
-ENDLESS = 1 << 30  # steps: a budget ends before
 
 
 def rate(used: float, step: float) -> float:
@@ -101,11 +100,12 @@ class Learner:
         if not self._resume():
             self._measure()
         self.saved = self.spent
+        steps = Steps(self.draw)
         self.coming = iter(
             DataLoader(
-                Steps(self.draw, ENDLESS),
+                steps,
                 batch_size=None,
-                sampler=range(self.steps, ENDLESS),
+                sampler=range(self.steps, len(steps)),
                 num_workers=AHEAD if there else 0,
                 multiprocessing_context="fork" if there else None,
             )

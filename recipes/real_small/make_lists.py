@@ -128,7 +128,7 @@ def main() -> None:
                 begin = float(random.uniform(0, seconds[which.path] - lasting))
                 sources.append(part(which, begin, lasting, under))
             if bed in kinds:
-                if sources[1:]:
+                if kind == "two_in_noise":
                     under = LEVEL * 10 ** (-float(random.uniform(*BEHIND)) / 20)
                 which = kinds[bed][int(random.integers(len(kinds[bed])))]
                 span = min(lasting, seconds[which.path])

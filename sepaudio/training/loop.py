@@ -47,16 +47,15 @@ PACED = 12  # steps until their pace is known
 class Steps(Dataset[Any]):
     """Item i is the batch of one of n steps, or the part of it that this process learns from."""
 
-    def __init__(self, draw: Draw, n: int, accumulate: int = 1, rank: int = 0, world: int = 1):
-        self.draw, self.n, self.accumulate = draw, n, accumulate
-        self.rank, self.world = rank, world
+    def __init__(self, draw: Draw, n: int = 1 << 30, turns: int = 1, rank: int = 0, world: int = 1):
+        self.draw, self.n, self.turns, self.rank, self.world = draw, n, turns, rank, world
 
     def __len__(self) -> int:
-        return self.n * self.accumulate
+        return self.n * self.turns
 
     def __getitem__(self, i: int) -> Any:
-        step, turn = divmod(i, self.accumulate)
-        return self.draw(step, turn * self.world + self.rank, self.accumulate * self.world)
+        step, turn = divmod(i, self.turns)
+        return self.draw(step, turn * self.world + self.rank, self.turns * self.world)
 
 
 class _From(Sampler[int]):
