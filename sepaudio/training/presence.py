@@ -23,10 +23,11 @@ from .start import held
 
 Array = NDArray[Any]
 
-# What silence may cost those who are there [dB], on the mean over mixtures of the valid split.
+# What silence may cost those who are there [dB], on the mean over mixtures.
 COST = 0.2
 # And how many of them may fall silent: of a network that has learned little silence costs nothing.
 MISSES = 0.05
+SURE = 1.645  # standard errors above what the valid split says: no more with 95 %
 PER_ITEM = 16  # mixtures that presence is calibrated on, for each that validates
 MORE = 4  # times as many mixtures are learned from as calibrated on
 LONGER = 2.0  # times as long are those that silence is tried on: as recordings, of several windows
@@ -44,6 +45,7 @@ HALF: dict[str, Any] = {
 }
 # And what silence is tried on: all who are there were enrolled in another manner, as one mostly is.
 THERE: dict[str, Any] = {"absent": 0.0, "manners": 1.0}
+BEDS = ("noise", "music")  # each by itself: voices without either, which cost nothing, hide none
 
 
 @dataclass(frozen=True)
@@ -80,13 +82,15 @@ def presence_of(model: Any, cfg: MixtureRecipeCfg) -> Presence | None:
     alone = replace(of_two, n_src=(1, 1), noise=data.mixing.noise, music=data.mixing.music)
     kinds = [of_two, *([alone] if alone.noise or alone.music else [])]
 
-    longer = [replace(kind, seconds=LONGER * presence, **THERE) for kind in kinds]
+    beds = [{"noise": 0.0, "music": 0.0, bed: 1.0} for bed in BEDS if getattr(alone, bed)]
+    apart = [of_two, *(replace(alone, **bed) for bed in beds)]
+    longer = [replace(kind, seconds=LONGER * presence, **THERE) for kind in apart]
     calibrated = data.manifests[: data.presence_manifests or None]
     # what is calibrated on lies by itself, or it would take the place of all that validates
-    apart = Path(data.shelf) / "presence" if calibrated != data.manifests else Path(data.shelf)
+    aside = Path(data.shelf) / "presence" if calibrated != data.manifests else Path(data.shelf)
 
     def made(kinds: Sequence[MixingCfg], split: str, manifests: Sequence[str]) -> list[Source]:
-        place = apart if split == "valid" else data.shelf
+        place = aside if split == "valid" else data.shelf
         mixers = [load(kind, manifests, split, place, data.on_bad) for kind in kinds]
         return placed(mixers, data.mix_on)
 
@@ -106,10 +110,11 @@ def fit_presence(model: Any, presence: Presence, items: int, batch: int) -> None
     A logistic regression on the hints of training mixtures, and another one on what it says of
     mixtures of the valid split, whose speakers the extractor has never heard: this sets how sure
     it is. Then the cfg's `least_presence`: the most that silences on average no more than `COST`
-    dB of what is heard of those who are there, and `MISSES` of them, of whatever kind the
-    mixtures are. For this they are heard as a recording is, window by window, and enrolled in
-    another manner: with another stretch of the same recording, as a collection may offer alone,
-    silence by mistake would be rarer than it is in use. The processes of a run hear a part each.
+    dB of what is heard of those who are there, and `MISSES` of them, beside another voice, over
+    noise and over music alike, with what chance may hide (`surely`). For this they are heard as
+    a recording is, window by window, and enrolled in another manner: with another stretch of the
+    same recording, as a collection may offer alone, silence by mistake would be rarer than it is
+    in use. The processes of a run hear a part each.
 
     Source of the second regression: Platt 1999, "Probabilistic outputs for support vector
     machines", section 2.
@@ -232,7 +237,7 @@ def _heard(estimate: Array, target: Tensor) -> float:
 
 
 def affordable(costs: Array, silences: Array, cost: float = COST, misses: float = MISSES) -> float:
-    """The largest of `LEAST` below which silence costs no more than is bearable.
+    """The largest of `LEAST` below which silence surely costs no more than is bearable.
 
     Args:
         costs: [N, 100] of silence, where the speaker is there [dB].
@@ -240,5 +245,10 @@ def affordable(costs: Array, silences: Array, cost: float = COST, misses: float 
         cost: on the mean over all of them [dB].
         misses: share of them that fall silent.
     """
-    bearable = (costs.mean(0) <= cost) & (silences.mean(0) <= misses)
+    bearable = (surely(costs) <= cost) & (surely(silences) <= misses)
     return max((least for least, fine in zip(LEAST, bearable, strict=True) if fine), default=0.0)
+
+
+def surely(found: Array) -> Array:
+    """The most that the mean of all may well be, by values [N, 100] of some."""
+    return np.asarray(found.mean(0) + SURE * found.std(0) / len(found) ** 0.5)
