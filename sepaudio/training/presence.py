@@ -82,7 +82,8 @@ def presence_of(model: Any, cfg: MixtureRecipeCfg) -> Presence | None:
     alone = replace(of_two, n_src=(1, 1), noise=data.mixing.noise, music=data.mixing.music)
     kinds = [of_two, *([alone] if alone.noise or alone.music else [])]
 
-    beds = [{"noise": 0.0, "music": 0.0, bed: 1.0} for bed in BEDS if getattr(alone, bed)]
+    nothing: dict[str, Any] = dict.fromkeys(BEDS, 0.0)
+    beds = [nothing | {bed: 1.0} for bed in BEDS if getattr(alone, bed)]
     apart = [of_two, *(replace(alone, **bed) for bed in beds)]
     longer = [replace(kind, seconds=LONGER * presence, **THERE) for kind in apart]
     calibrated = data.manifests[: data.presence_manifests or None]
