@@ -37,7 +37,7 @@ SAME = {  # stages without a recipe of their own: whose they have, and what is c
     "tsenet_small_wide": (
         "tsenet_small_steady",
         [
-            *("seed=53", "optim.steps=6400", "optim.lr=1.5e-3", "level=0.1"),
+            *("seed=53", "optim.steps=8000", "optim.lr=1.5e-3", "level=0.1"),
             *("data.mixing.manners=0.3", "model.kernel_size=512", "model.n_filters=514"),
         ],
     ),
