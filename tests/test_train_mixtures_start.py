@@ -4,11 +4,10 @@ import pytest
 import torch
 from hums import recipe_of
 
-from sepaudio import hub, registry
+from sepaudio import hub
 from sepaudio.files import sha256
 from sepaudio.training import recipe as recipes
 from sepaudio.training.start import held
-from sepaudio.training.stretch import stretched
 from sepaudio.verbs.train import train
 
 
@@ -65,42 +64,3 @@ def test_what_comes_out_may_be_half_of_the_start(speakers, tmp_path):
         train(path, ["start_share=0.5"], output=tmp_path / "no", quiet=True)
     with pytest.raises(ValueError, match=r"start_share=1\.0: expected 0 or more, below 1"):
         recipes.read(path, ["start_share=1.0"])
-
-
-def windowed(architecture: str, kernel_size: int):
-    named = registry.config(architecture)
-    change = {"kernel_size": kernel_size, "n_filters": kernel_size + 2}
-    return registry.build(registry.changed(named, change))
-
-
-@pytest.mark.parametrize("architecture", ["convtasnet_fourier_test", "tsenet_fourier_test"])
-def test_weights_go_on_with_another_window(architecture):
-    """What is smooth over frequency says the same with more bins; there and back is nothing."""
-    model, longer = windowed(architecture, 8), windowed(architecture, 16)
-    with torch.no_grad():
-        model.bottleneck.weight.copy_(torch.linspace(0.5, 1.5, 5)[:, None].expand(6, 5, 1))
-    longer.load_state_dict(stretched(model, longer))
-    assert torch.equal(longer.encoder.filters, windowed(architecture, 16).encoder.filters)
-    flat = torch.full((1, 5, 7), 0.3), torch.full((1, 9, 7), 0.3)
-    torch.testing.assert_close(
-        *(m.bottleneck(x) for m, x in zip((model, longer), flat, strict=True))
-    )
-    y = torch.randn(1, model.mask_conv.weight.shape[1], 7)
-    few, many = (m.mask_conv(y).unflatten(1, (-1, n)) for m, n in ((model, 5), (longer, 9)))
-    torch.testing.assert_close(many[:, :, ::2], few)
-    torch.testing.assert_close(many[:, :, 1::2], (few[:, :, 1:] + few[:, :, :-1]) / 2)
-    back, before = stretched(longer, model), model.state_dict()
-    for name, value in before.items():
-        torch.testing.assert_close(back[name], value)
-
-
-def test_a_run_goes_on_with_another_window(speakers, tmp_path, capsys):
-    path = recipe_of(speakers, tmp_path, "tsenet_fourier_test")
-    first = train(path, ["optim.steps=2"], output=tmp_path / "first", quiet=True)
-    more = ["optim.steps=2", "model={kernel_size: 16, n_filters: 18}"]
-    made = train(path, more, init=first, output=tmp_path / "second")
-    assert hub.load(made).cfg.kernel_size == 16
-    assert "weights of frequency bins are interpolated" in "".join(capsys.readouterr())
-    with pytest.raises(ValueError, match=r"is \[.*\] there, but \[.*leave .*kernel_size"):
-        free = "model={kernel_size: 16, n_filters: 18, filters: free}"
-        train(path, [free], init=first, output=tmp_path / "third", quiet=True)

@@ -43,7 +43,7 @@ BEDS = ("noise", "music")
 PAIR = "Shared weights against unshared ones"
 SILENT = -40.0  # [dB] beside the mixture
 SHIPPED = {  # name of the weights, for `sepaudio list`, what they do
-    "tsenet_small_wide": (
+    "tsenet_small_manners": (
         "one_speaker",
         "who is enrolled, out of a mixture",
         "Pulls the voice of one speaker out of a mixture, given a recording of that speaker.",
@@ -166,7 +166,6 @@ def card(name: str, text: str) -> str:
     runs = runs_of(name)
     heard_by = ", with `speaker_encoder`" if set(runs) & set(ENCODERS.values()) else ""
     before = config.get("init", {}).get("name", "").removesuffix("/model")
-    window = 1000 * config["cfg"]["kernel_size"] / config["sample_rate"]
     start = f" after those of {before}" if before else ""
     where = "a CPU" if config["device"] == "cpu" else config["device"]
     absent = ""
@@ -179,7 +178,7 @@ def card(name: str, text: str) -> str:
         )
     return (
         f"# {shipped}\n\n{about} Architecture `{config['architecture']}`, changed as "
-        f"`recipes/real_small/{runs[0]}.yaml` says{heard_by}, with windows of {window:g} ms, "
+        f"`recipes/real_small/{runs[0]}.yaml` says{heard_by}, "
         f"{config['sample_rate']} Hz, not causal: it hears the recording whole, "
         "or 30 seconds at once.\n\n"
         f"Licence of the weights: **{config['license']}** (share-alike recordings are among the "

@@ -34,13 +34,6 @@ SAME = {  # stages without a recipe of their own: whose they have, and what is c
         "tsenet_small_steady",
         ["seed=43", "optim.steps=4400", "level=0.1", "data.mixing.manners=0.3"],
     ),
-    "tsenet_small_wide": (
-        "tsenet_small_steady",
-        [
-            *("seed=53", "optim.steps=8000", "optim.lr=1.5e-3", "level=0.1"),
-            *("data.mixing.manners=0.3", "model.kernel_size=512", "model.n_filters=514"),
-        ],
-    ),
     "mitas_small_steady": (
         "mitas_small_muon",
         [

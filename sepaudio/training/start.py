@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from .. import hub, registry
 from .recipe import AnyRecipe, model_cfg
-from .stretch import stretched
 
 HEAD = "head"  # what classifiers call the layers that know their labels
 TEXTURE = "texture"  # a part that knows them too, and may be there or not
@@ -53,8 +52,6 @@ class Start:
         """What a user should know of it before the run."""
         told = [f"init: {self.name}, licence {self.license}"]
         told += [f"init: {key} was {old}, is {now}" for key, old, now in self.changed]
-        if any(key == "kernel_size" for key, _, _ in self.changed):
-            told.append("init: weights of frequency bins are interpolated over frequency")
         return told + [f"init: {part} is new and starts untrained" for part in self.new]
 
 
@@ -78,7 +75,7 @@ def model_of(recipe: AnyRecipe) -> tuple[nn.Module, Start | None]:
         theirs = theirs.speaker  # the encoder of an extractor goes on by itself
     start = _start(recipe, model, theirs)
     here = {key: x for key, x in model.state_dict().items() if _part(key) not in start.new}
-    given = {k: x for k, x in stretched(theirs, model).items() if _part(k) not in start.new}
+    given = {key: x for key, x in theirs.state_dict().items() if _part(key) not in start.new}
     if getattr(model, TEXTURE, None) is None:
         given = {key: x for key, x in given.items() if _part(key) != TEXTURE}
     if fault := _misfit(here, given):
