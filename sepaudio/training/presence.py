@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..data.mixing import MixingCfg, load
+from ..data.mixing import BEDS, MixingCfg, load
 from ..data.presence import lasting, silenced, windows
 from ..losses import neg_si_snr
 from .draws import Batch, Source, batches, placed
@@ -45,7 +45,6 @@ HALF: dict[str, Any] = {
 }
 # And what silence is tried on: all who are there were enrolled in another manner, as one mostly is.
 THERE: dict[str, Any] = {"absent": 0.0, "manners": 1.0}
-BEDS = ("noise", "music")  # each by itself: voices without either, which cost nothing, hide none
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ def presence_of(model: Any, cfg: MixtureRecipeCfg) -> Presence | None:
     alone = replace(of_two, n_src=(1, 1), noise=data.mixing.noise, music=data.mixing.music)
     kinds = [of_two, *([alone] if alone.noise or alone.music else [])]
 
-    nothing: dict[str, Any] = dict.fromkeys(BEDS, 0.0)
+    nothing: dict[str, Any] = dict.fromkeys(BEDS, 0.0)  # each bed apart: one may pay for the other
     beds = [nothing | {bed: 1.0} for bed in BEDS if getattr(alone, bed)]
     apart = [of_two, *(replace(alone, **bed) for bed in beds)]
     longer = [replace(kind, seconds=LONGER * presence, **THERE) for kind in apart]
