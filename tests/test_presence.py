@@ -123,7 +123,7 @@ def test_what_silence_costs_is_measured_on_what_becomes_silent(monkeypatch):
     assert costs[:, k].mean() <= COST < costs[:, k + 1].mean()
 
 
-def alone(told, heard, times=10**5):
+def alone(told, heard, times=10**4):
     """What `tried` gives for recordings of one window each: who falls silent is heard at 0 dB.
 
     Each of them so many times, that nothing is left to chance.
@@ -139,7 +139,7 @@ def test_the_most_silence_that_is_affordable():
 
 
 def test_few_mixtures_promise_less_than_many():
-    """What chance may hide counts: the mean of 100 drawn anew stays below the cost in 95 %."""
+    """What chance may hide counts: of 100, as skewed as costs are, it covers the mean in 93 %."""
     random = np.random.default_rng(0)
     told, heard = random.uniform(0, 1, 1000), np.full(1000, 8.0)
     few, many = (affordable(*alone(told[:n], heard[:n], 1), misses=1.0) for n in (100, 1000))

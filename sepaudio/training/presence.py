@@ -27,7 +27,7 @@ Array = NDArray[Any]
 COST = 0.2
 # And how many of them may fall silent: of a network that has learned little silence costs nothing.
 MISSES = 0.05
-SURE = 1.645  # standard errors above what the valid split says: no more with 95 %
+SURE = 1.645  # standard errors to spare: 95 %, were mixtures of few speakers independent
 PER_ITEM = 16  # mixtures that presence is calibrated on, for each that validates
 MORE = 4  # times as many mixtures are learned from as calibrated on
 LONGER = 2.0  # times as long are those that silence is tried on: as recordings, of several windows
