@@ -178,6 +178,19 @@ def _fill(model: nn.Module, tensors: dict[str, Tensor]) -> None:
     model.load_state_dict(tensors, strict=False)
 
 
+def trained_on(config: dict[str, Any]) -> list[str]:
+    """Every collection that weights were trained on, and what they started from, and so on.
+
+    Args:
+        config: of a model folder, see `read_config`.
+    """
+    found, link = set[str](), config
+    while link:
+        found |= set(link.get("trained_on", ()))
+        link = link.get("init", {})
+    return sorted(found)
+
+
 def save_embedding(embedding: Embedding, path: str | Path, **about: str) -> None:
     """Write an embedding file (safetensors), whole or not at all.
 

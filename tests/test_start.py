@@ -4,7 +4,7 @@ import pytest
 import torch
 from little_runs import CFG
 
-from sepaudio import registry
+from sepaudio import hub, registry
 from sepaudio.training.classify import cross_entropy
 from sepaudio.training.loop import run
 from sepaudio.training.start import freeze, held
@@ -46,3 +46,20 @@ def test_a_part_is_meant_whole(tmp_path):
     assert modules == []
     learning = {name for name, p in model.named_parameters() if p.requires_grad}
     assert {name for name, _ in model.named_parameters()} - learning == {"head.2.bias"}
+
+
+def test_all_that_weights_were_trained_on_is_told():
+    """What the first of a row of runs heard is in the weights of the last one."""
+    first = {"trained_on": ["a", "b"]}
+    second = {"trained_on": ["b", "c"], "init": {"name": "first", **first}}
+    third = {"trained_on": ["d"], "init": {"name": "second", **second}}
+    assert hub.trained_on(third) == ["a", "b", "c", "d"]
+    assert hub.trained_on(first) == ["a", "b"]
+    assert hub.trained_on({"init": {"name": "of elsewhere"}}) == []
+
+
+def test_cards_of_shipped_weights_name_all_that_was_heard():
+    for name in ("one_speaker", "two_speakers"):
+        card = (hub.SHIPPED / name / "README.md").read_text()
+        heard = hub.trained_on(hub.about(name))
+        assert len(heard) > 20 and all(f"\n- {origin}\n" in card for origin in heard)

@@ -48,7 +48,7 @@ SHIPPED = {  # name of the weights, for `sepaudio list`, what they do
         "who is enrolled, out of a mixture",
         "Pulls the voice of one speaker out of a mixture, given a recording of that speaker.",
     ),
-    "mitas_small_steady": (
+    "mitas_small_onward": (
         "two_speakers",
         "two speakers apart",
         "Separates two speakers who talk at the same time.",
@@ -161,7 +161,7 @@ def card(name: str, text: str) -> str:
     shipped, _, about = SHIPPED[name]
     config = hub.read_config(RUNS / name / "model")
     mixing, optim = config["recipe"]["data"]["mixing"], config["recipe"]["optim"]
-    sources = "\n".join(f"- {origin}" for origin in config["trained_on"])
+    sources = "\n".join(f"- {origin}" for origin in hub.trained_on(config))
     versions = ", ".join(f"{k} {v}" for k, v in config["versions"].items())
     runs = runs_of(name)
     heard_by = ", with `speaker_encoder`" if set(runs) & set(ENCODERS.values()) else ""

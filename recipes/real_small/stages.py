@@ -17,7 +17,10 @@ ENCODERS = {
     "tsenet_small_leftover": "voices_small_leftover",
     "tsenet_small_manners": "voices_small_manners",
 }
-SEPARATORS = ("mitas_small", "mitas_small_longer", "mitas_small_muon", "mitas_small_steady")
+SEPARATORS = (
+    *("mitas_small", "mitas_small_longer", "mitas_small_muon", "mitas_small_steady"),
+    "mitas_small_onward",
+)
 BEFORE = {name: row[:i] for row in (EXTRACTORS, SEPARATORS) for i, name in enumerate(row)}
 BEFORE |= {name: BEFORE[stage] for stage, name in ENCODERS.items() if name != "voices_small"}
 BEFORE["voices_small_manners"] = ("voices_small_again",)  # as it was before it heard leftovers

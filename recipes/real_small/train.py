@@ -41,6 +41,13 @@ SAME = {  # stages without a recipe of their own: whose they have, and what is c
             *("optim.steps=9000", "optim.lr=1.5e-3", "optim.ema=0.998"),
         ],
     ),
+    "mitas_small_onward": (
+        "mitas_small_muon",
+        [
+            *("seed=61", "data.mixing.noise=0.2", "optim.batch=32"),
+            *("optim.steps=5600", "optim.lr=1.5e-3", "optim.ema=0.998"),
+        ],
+    ),
 }
 
 

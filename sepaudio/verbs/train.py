@@ -241,5 +241,7 @@ def _origin(cfg: recipes.AnyRecipe, start: Start | None) -> str:
         text += f"; frozen: {', '.join(cfg.freeze)}"
     if start.new:
         text += f"; new: {', '.join(start.new)}"
-    before = start.about.get("trained_on", ())
-    return f"{text}.\n" + (f"\nThat one was trained on {', '.join(before)}.\n" if before else "")
+    before = hub.trained_on(start.about)
+    return f"{text}.\n" + (
+        f"\nUp to there they were trained on {', '.join(before)}.\n" if before else ""
+    )
