@@ -13,7 +13,7 @@ from sepaudio.backbones import backbone, build, config, names, scaled
 from sepaudio.backbones.network import Network
 from sepaudio.backbones.table import deep, divisible, register, wide
 from sepaudio.frontends import mel_cfg
-from sepaudio.layers import MaskedBatchNorm, PictureConv, SqueezeExcite
+from sepaudio.layers import MaskedBatchNorm, PictureConv, ShapeGate, SqueezeExcite
 from sepaudio.models import spectrogram
 from sepaudio.models.spectrogram import SpectrogramCfg, SpectrogramClassifier
 
@@ -71,6 +71,8 @@ def small(name, in_channels=3, dtype=torch.float64, **more):
         for module in net.modules():  # of two or three inner channels, all may start dead
             if isinstance(module, SqueezeExcite):
                 module.squeeze.bias.fill_(1.0)
+            if isinstance(module, ShapeGate):
+                module.mix.bias.fill_(1.0)
     return net
 
 
