@@ -26,6 +26,7 @@ def _start(name: str) -> list[str]:
     return [*init, *([f"speaker={RUNS / encoder / 'model'}"] if encoder else [])]
 
 
+LONG = ["data.mixing.noise=0.2", "optim.batch=32", "optim.lr=1.5e-3", "optim.ema=0.998"]
 SAME = {  # stages without a recipe of their own: whose they have, and what is changed in it
     "voices_small_again": ("voices_small_longer", []),
     "tsenet_small_leftover": ("tsenet_small_steady", ["seed=23", "optim.steps=8000"]),
@@ -34,20 +35,8 @@ SAME = {  # stages without a recipe of their own: whose they have, and what is c
         "tsenet_small_steady",
         ["seed=43", "optim.steps=4400", "level=0.1", "data.mixing.manners=0.3"],
     ),
-    "mitas_small_steady": (
-        "mitas_small_muon",
-        [
-            *("seed=47", "data.mixing.noise=0.2", "optim.batch=32"),
-            *("optim.steps=9000", "optim.lr=1.5e-3", "optim.ema=0.998"),
-        ],
-    ),
-    "mitas_small_onward": (
-        "mitas_small_muon",
-        [
-            *("seed=61", "data.mixing.noise=0.2", "optim.batch=32"),
-            *("optim.steps=5600", "optim.lr=1.5e-3", "optim.ema=0.998"),
-        ],
-    ),
+    "mitas_small_steady": ("mitas_small_muon", [*LONG, "seed=47", "optim.steps=9000"]),
+    "mitas_small_onward": ("mitas_small_muon", [*LONG, "seed=61", "optim.steps=5600"]),
 }
 
 
