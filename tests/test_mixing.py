@@ -11,7 +11,7 @@ import pytest
 import torch
 import trees
 
-from sepaudio import io
+from sepaudio import io, parallel
 from sepaudio.data import manifest
 from sepaudio.data.augment import rms
 from sepaudio.data.dataset import DynamicMixtures, ListedMixtures, collate
@@ -296,6 +296,25 @@ def test_a_shelf_on_disk_equals_one_in_memory(rows, tmp_path):
     assert len(pickle.dumps(kept)) < 10000 < len(pickle.dumps(held))
     changed = Shelf(here[1:], RATE, tmp_path / "shelf")  # made anew
     assert len(changed) == len(here) - 1 == len(changed.levels)
+
+
+def test_a_shelf_is_the_same_on_one_core_and_on_many(rows, tmp_path, monkeypatch):
+    """Though a long file that comes first is ready last; what is wrong is named as it comes."""
+    text = tmp_path / "text.wav"
+    text.write_text("no sound")
+    bad = replace(rows[0], path=text, start=None, duration=None)
+    here = [*(row for row in rows if row.speaker in "eda"), bad, replace(bad, start=1.0)]
+    found = []
+    for cores in (1, 4):
+        monkeypatch.setattr(parallel, "cores", lambda cores=cores: cores)
+        found.append(Shelf(here, RATE, tmp_path / f"{cores}", on_bad="skip"))
+        with pytest.raises(ValueError, match=r"text\.wav is text.*; or leave such recordings out"):
+            Shelf(here, RATE)
+    one, many = found
+    assert one.rows == many.rows == tuple(here[:-2]) and len(one.left_out) == 1
+    assert one.left_out == many.left_out
+    np.testing.assert_array_equal(one.samples, many.samples)
+    np.testing.assert_array_equal(one.levels, many.levels)
 
 
 def test_quiet_recordings_keep_their_resolution(tmp_path):

@@ -8,8 +8,7 @@ import odd_files
 import pytest
 import torch
 
-from sepaudio import io
-from sepaudio.verbs import parallel
+from sepaudio import io, parallel
 from sepaudio.verbs.classify import classify_files
 from sepaudio.verbs.segment import segment_files
 

@@ -29,8 +29,8 @@ import torch
 from sepaudio import io
 from sepaudio.cli import script
 from sepaudio.files import atomic_text
+from sepaudio.parallel import cores
 from sepaudio.verbs import classify, segment
-from sepaudio.verbs.parallel import cores
 
 HERE = Path(__file__).parent
 SAMPLES = HERE.parent.parent / "samples"

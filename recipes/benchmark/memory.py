@@ -23,7 +23,7 @@ import soundfile as sf
 from sepaudio import io
 from sepaudio.cli import script
 from sepaudio.files import atomic_text
-from sepaudio.verbs.parallel import cores
+from sepaudio.parallel import cores
 
 HERE = Path(__file__).parent
 SAMPLES = HERE.parent.parent / "samples"

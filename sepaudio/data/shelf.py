@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import io
+from .. import io, parallel
 from ..files import atomic_folder, look
 from . import manifest
 from .augment import Array, Random, rms
@@ -23,6 +24,8 @@ from .restyle import restyled
 VERSION = 1  # raise it when the same recordings begin to give other samples
 ON_BAD = ("stop", "skip")  # what to do about a recording that cannot be read
 Read = TypeVar("Read")
+Piece = tuple[NDArray[np.int16], float, float]  # samples, their full scale, their level
+AT_ONCE = 8  # most files that are decoded at once, as whole ones have to fit into memory
 TRIES = 6  # crops drawn until one is not mostly silent
 
 
@@ -45,7 +48,7 @@ class Shelf:
         folder: str | Path | None = None,
         on_bad: str = "stop",
     ):
-        """Decode recordings.
+        """Decode recordings, as many files at once as there are cores.
 
         Args:
             rows: cuts or whole files; the mean of all channels is taken, the first of a room's.
@@ -59,12 +62,11 @@ class Shelf:
         """
         self.sample_rate = sample_rate
         self.folder = None if folder is None else Path(folder)
-        self._read = lru_cache(maxsize=1)(io.read)  # a file's cuts follow one another
         gone: dict[int, str] = {}
         rows = [rows[i] for i, _ in each(rows, there, on_bad, gone)]
         bad: dict[int, str] = {}
         if self.folder is None:
-            pieces = [piece for _, piece in each(rows, self._decode, on_bad, bad)]
+            pieces = list(self._pieces(rows, on_bad, bad))
             self._samples = np.concatenate([x for x, _, _ in pieces] or [np.zeros(0, np.int16)])
             self._index([(len(x), scale, level) for x, scale, level in pieces])
         else:
@@ -74,7 +76,6 @@ class Shelf:
             bad = {int(i): text for i, text in about.get("left_out", {}).items()}
             self._index(about["recordings"])
             self._map()
-        del self._read
         self.rows = tuple(row for i, row in enumerate(rows) if i not in bad)
         self.left_out = tuple(dict.fromkeys((*gone.values(), *bad.values())))  # twins say the same
 
@@ -128,9 +129,28 @@ class Shelf:
             return self.take(index, start, n)
         return np.resize(np.roll(self.take(index), -start), n)
 
-    def _decode(self, row: Recording) -> tuple[NDArray[np.int16], float, float]:
+    def _pieces(
+        self, rows: Sequence[Recording], on_bad: str, bad: dict[int, str]
+    ) -> Iterator[Piece]:
+        """What `_decode` gives of every recording, by threads that take a file each."""
+
+        def work(cuts: list[Recording], check: Callable[[], None]) -> list[Piece | ValueError]:
+            read = lru_cache(maxsize=1)(io.read)
+            found = list[Piece | ValueError]()
+            for row in cuts:
+                check()
+                found.append(tried(lambda row: self._decode(row, read), row))
+            return found
+
+        files = (list(cuts) for _, cuts in groupby(rows, lambda row: row.path))
+        workers = min(parallel.cores(), AT_ONCE)
+        found = (x for some in parallel.spread(files, work, workers, 2 * workers) for x in some)
+        for _, piece in good(found, on_bad, bad):
+            yield piece
+
+    def _decode(self, row: Recording, read: Callable[..., tuple[Array, int]]) -> Piece:
         """Samples of a recording, their full scale and their level."""
-        x, own = self._read(row.path, channel=0 if row.kind == "rir" else "mix")
+        x, own = read(row.path, channel=0 if row.kind == "rir" else "mix")
         if row.start is not None:
             x = cut(x, own, row)
         if row.manner:  # of twice the band, as what is above it may come down
@@ -151,7 +171,7 @@ class Shelf:
         recordings, bad = [], dict[int, str]()
         with atomic_folder(folder, overwrite=True) as new:
             with (new / "samples.int16").open("wb") as file:
-                for _, (x, scale, level) in each(rows, self._decode, on_bad, bad):
+                for x, scale, level in self._pieces(rows, on_bad, bad):
                     x.tofile(file)
                     recordings.append([len(x), scale, level])
             made_of = _made_of(rows, self.sample_rate)
@@ -213,16 +233,29 @@ def each(
     Raises:
         ValueError: a bad recording, with on_bad="stop"; or another word for `on_bad`.
     """
+    return good((tried(read, row) for row in rows), on_bad, bad)
+
+
+def tried(read: Callable[[Recording], Read], row: Recording) -> Read | ValueError:
+    """What reading a recording gives, or the error that says that it is bad."""
+    try:
+        return read(row)
+    except ValueError as error:
+        return error
+
+
+def good(
+    found: Iterable[Read | ValueError], on_bad: str, bad: dict[int, str]
+) -> Iterator[tuple[int, Read]]:
+    """What was read and its number, without the errors; for the rest see `each`."""
     check_on_bad(on_bad)
-    for number, row in enumerate(rows):
-        try:
-            found = read(row)
-        except ValueError as error:
-            if on_bad == "stop":
-                raise ValueError(f"{error}; or leave such recordings out: on_bad=skip") from error
-            bad[number] = str(error)
+    for number, one in enumerate(found):
+        if not isinstance(one, ValueError):
+            yield number, one
+        elif on_bad == "stop":
+            raise ValueError(f"{one}; or leave such recordings out: on_bad=skip") from one
         else:
-            yield number, found
+            bad[number] = str(one)
 
 
 def check_on_bad(on_bad: str) -> None:

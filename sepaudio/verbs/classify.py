@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import parallel
-from .given import Array, at_rate, each_file, need_full_scale, one_thread, place
+from .. import parallel
+from .given import Array, at_rate, each_file, need_full_scale, place
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -206,7 +206,9 @@ def sum_up(
     answers = (
         (work(batch) for batch in batches)
         if threads == 1
-        else parallel.in_order(batches, lambda b, _: work(b), threads, threads + 1, one_thread)
+        else parallel.in_order(
+            batches, lambda b, _: work(b), threads, threads + 1, parallel.one_thread
+        )
     )
     for batch, said in answers:
         for chances, (_, alone, level) in zip(said, batch, strict=True):

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .. import files, io
-from .given import Array, how_many, spread
+from .. import files, io, parallel
+from .given import Array, how_many
 
 # samples, rate -> estimates [S, T], rate, and what is to be told of them
 Separate = Callable[[Array, int], tuple[Array, int, Any]]
@@ -141,6 +141,6 @@ def write(
     jobs = list(zip(inputs, targets, strict=True))
     at_once = how_many(workers)
     if len(jobs) > 1:
-        yield from spread(jobs, work, min(at_once, len(jobs)))
+        yield from parallel.spread(jobs, work, min(at_once, len(jobs)))
     else:  # by the caller, with all of torch's threads
         yield from (work(job, lambda: None) for job in jobs)

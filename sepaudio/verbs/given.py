@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import files, hub, io
-from . import parallel
+from .. import files, hub, io, parallel
 
 if TYPE_CHECKING:
     from torch import nn
 
 Array = NDArray[np.float32]
-Item = TypeVar("Item")
 Result = TypeVar("Result")
 LOUDEST = 1000.0  # beyond it samples are integers taken for floats, or damage
 VERBS = {"separation": "separate", "extraction": "extract", "classification": "classify"}
@@ -144,7 +142,7 @@ def each_file(
         found: Result = replace(result, file=str(path))
         return found
 
-    yield from spread(paths, work, at_once)
+    yield from parallel.spread(paths, work, at_once)
 
 
 def how_many(workers: int) -> int:
@@ -156,23 +154,3 @@ def how_many(workers: int) -> int:
     if workers < 0:
         raise ValueError(f"workers={workers}: expected 1 or more, or 0 for as many as cores")
     return workers or parallel.cores()
-
-
-def spread(
-    items: Iterable[Item], work: Callable[[Item, Callable[[], None]], Result], workers: int
-) -> Iterator[Result]:
-    """`parallel.in_order` by threads in each of which torch runs on one."""
-    import torch
-
-    before = torch.get_num_threads()
-    try:
-        yield from parallel.in_order(items, work, workers, start=one_thread)
-    finally:
-        torch.set_num_threads(before)  # else threads that start later had one, too
-
-
-def one_thread() -> None:
-    """Let torch work for the calling thread on that thread alone."""
-    import torch
-
-    torch.set_num_threads(1)

@@ -92,3 +92,26 @@ def in_order(
             gone.set()
             for future in waiting:
                 future.cancel()
+
+
+def spread(
+    items: Iterable[Item],
+    work: Callable[[Item, Callable[[], None]], Result],
+    workers: int,
+    most: int = AHEAD,
+) -> Iterator[Result]:
+    """`in_order` by threads in each of which torch runs on one."""
+    import torch
+
+    before = torch.get_num_threads()
+    try:
+        yield from in_order(items, work, workers, most, one_thread)
+    finally:
+        torch.set_num_threads(before)  # else threads that start later had one, too
+
+
+def one_thread() -> None:
+    """Let torch work for the calling thread on that thread alone."""
+    import torch
+
+    torch.set_num_threads(1)
