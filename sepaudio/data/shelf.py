@@ -24,7 +24,7 @@ from .restyle import restyled
 VERSION = 1  # raise it when the same recordings begin to give other samples
 ON_BAD = ("stop", "skip")  # what to do about a recording that cannot be read
 Read = TypeVar("Read")
-Piece = tuple[NDArray[np.int16], float, float]  # samples, their full scale, their level
+ReadFile = Callable[..., tuple[Array, int]]  # `io.read`, or what remembers its last file
 AT_ONCE = 8  # most files that are decoded at once, as whole ones have to fit into memory
 TRIES = 6  # crops drawn until one is not mostly silent
 
@@ -66,7 +66,7 @@ class Shelf:
         rows = [rows[i] for i, _ in each(rows, there, on_bad, gone)]
         bad: dict[int, str] = {}
         if self.folder is None:
-            pieces = list(self._pieces(rows, on_bad, bad))
+            pieces = [piece for _, piece in decoded(rows, self._decode, on_bad, bad)]
             self._samples = np.concatenate([x for x, _, _ in pieces] or [np.zeros(0, np.int16)])
             self._index([(len(x), scale, level) for x, scale, level in pieces])
         else:
@@ -129,26 +129,7 @@ class Shelf:
             return self.take(index, start, n)
         return np.resize(np.roll(self.take(index), -start), n)
 
-    def _pieces(
-        self, rows: Sequence[Recording], on_bad: str, bad: dict[int, str]
-    ) -> Iterator[Piece]:
-        """What `_decode` gives of every recording, by threads that take a file each."""
-
-        def work(cuts: list[Recording], check: Callable[[], None]) -> list[Piece | ValueError]:
-            read = lru_cache(maxsize=1)(io.read)
-            found = list[Piece | ValueError]()
-            for row in cuts:
-                check()
-                found.append(tried(lambda row: self._decode(row, read), row))
-            return found
-
-        files = (list(cuts) for _, cuts in groupby(rows, lambda row: row.path))
-        workers = min(parallel.cores(), AT_ONCE)
-        found = (x for some in parallel.spread(files, work, workers, 2 * workers) for x in some)
-        for _, piece in good(found, on_bad, bad):
-            yield piece
-
-    def _decode(self, row: Recording, read: Callable[..., tuple[Array, int]]) -> Piece:
+    def _decode(self, row: Recording, read: ReadFile) -> tuple[NDArray[np.int16], float, float]:
         """Samples of a recording, their full scale and their level."""
         x, own = read(row.path, channel=0 if row.kind == "rir" else "mix")
         if row.start is not None:
@@ -171,7 +152,7 @@ class Shelf:
         recordings, bad = [], dict[int, str]()
         with atomic_folder(folder, overwrite=True) as new:
             with (new / "samples.int16").open("wb") as file:
-                for x, scale, level in self._pieces(rows, on_bad, bad):
+                for _, (x, scale, level) in decoded(rows, self._decode, on_bad, bad):
                     x.tofile(file)
                     recordings.append([len(x), scale, level])
             made_of = _made_of(rows, self.sample_rate)
@@ -233,10 +214,42 @@ def each(
     Raises:
         ValueError: a bad recording, with on_bad="stop"; or another word for `on_bad`.
     """
-    return good((tried(read, row) for row in rows), on_bad, bad)
+    return _good((_tried(read, row) for row in rows), on_bad, bad)
 
 
-def tried(read: Callable[[Recording], Read], row: Recording) -> Read | ValueError:
+def decoded(
+    rows: Sequence[Recording],
+    make: Callable[[Recording, ReadFile], Read],
+    on_bad: str,
+    bad: dict[int, str],
+) -> Iterator[tuple[int, Read]]:
+    """Numbers of recordings, and what is made of them, by threads that take a file each.
+
+    Args:
+        rows: the recordings; cuts of one file follow one another.
+        make: what is done with each, which is given an `io.read` that remembers the last file.
+        on_bad: as of `each`.
+        bad: as of `each`.
+
+    Raises:
+        ValueError: see `each`.
+    """
+
+    def work(cuts: list[Recording], check: Callable[[], None]) -> list[Read | ValueError]:
+        read = lru_cache(maxsize=1)(io.read)
+        found = list[Read | ValueError]()
+        for row in cuts:
+            check()
+            found.append(_tried(lambda row: make(row, read), row))
+        return found
+
+    files = (list(cuts) for _, cuts in groupby(rows, lambda row: row.path))
+    workers = min(parallel.cores(), AT_ONCE)
+    found = (one for some in parallel.spread(files, work, workers, 2 * workers) for one in some)
+    yield from _good(found, on_bad, bad)
+
+
+def _tried(read: Callable[[Recording], Read], row: Recording) -> Read | ValueError:
     """What reading a recording gives, or the error that says that it is bad."""
     try:
         return read(row)
@@ -244,7 +257,7 @@ def tried(read: Callable[[Recording], Read], row: Recording) -> Read | ValueErro
         return error
 
 
-def good(
+def _good(
     found: Iterable[Read | ValueError], on_bad: str, bad: dict[int, str]
 ) -> Iterator[tuple[int, Read]]:
     """What was read and its number, without the errors; for the rest see `each`."""

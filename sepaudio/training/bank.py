@@ -18,11 +18,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .. import io
 from ..data import manifest
 from ..data.augment import Array, Random, add, band_edge, degrade, machine_noise, rms
 from ..data.manifest import Recording
-from ..data.shelf import each, there
+from ..data.shelf import ReadFile, decoded, each, there
 from ..files import atomic_folder
 from .recipe import DataCfg, RecipeCfg
 
@@ -225,10 +224,10 @@ class Source:
         """Samples of the recordings that can be read, those recordings, and what others lack."""
         bad: dict[int, str] = {}
 
-        def samples(row: Recording) -> Array:
-            return io.read(row.path, self.rate, channel)[0]
+        def samples(row: Recording, read: ReadFile) -> Array:
+            return read(row.path, self.rate, channel)[0]
 
-        found = list(each(rows, samples, self.cfg.on_bad, bad))
+        found = list(decoded(rows, samples, self.cfg.on_bad, bad))
         return [x for _, x in found], [rows[i] for i, _ in found], bad.values()
 
     def crop(self, label: str, random: Random) -> tuple[Array, int]:

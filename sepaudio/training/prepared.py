@@ -153,8 +153,8 @@ def _make(
     # as in the first author's code, whose bands are many and whose cepstra are few
     kind = np.float16 if isinstance(frontend, LogMel) else np.float32
 
-    def heard(row: Recording) -> NDArray[np.floating]:
-        x, own = io.read(row.path)
+    def heard(row: Recording, read: shelf.ReadFile) -> NDArray[np.floating]:
+        x, own = read(row.path)
         x = x if row.start is None else shelf.cut(x, own, row)
         try:
             x = whole.prepared(io.resample(x, own, rate), rate, cfg.cut)
@@ -170,8 +170,9 @@ def _make(
         frames = []
         with (new / "raw").open("wb") as file:
             console = Console(stderr=True)
-            shown = track(rows, "features", console=console, disable=not console.is_terminal)
-            for _, x in shelf.each(list(shown), heard, cfg.on_bad, bad):
+            found = shelf.decoded(rows, heard, cfg.on_bad, bad)
+            hidden = not console.is_terminal
+            for _, x in track(found, "features", len(rows), console=console, disable=hidden):
                 x.tofile(file)
                 frames.append(len(x))
         width = frontend(torch.zeros(1, rate)).shape[1]
