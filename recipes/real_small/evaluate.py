@@ -48,7 +48,7 @@ SHIPPED = {  # name of the weights, for `sepaudio list`, what they do
         "who is enrolled, out of a mixture",
         "Pulls the voice of one speaker out of a mixture, given a recording of that speaker.",
     ),
-    "mitas_small_onward": (
+    "mitas_small_further": (
         "two_speakers",
         "two speakers apart",
         "Separates two speakers who talk at the same time.",

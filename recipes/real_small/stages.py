@@ -19,7 +19,7 @@ ENCODERS = {
 }
 SEPARATORS = (
     *("mitas_small", "mitas_small_longer", "mitas_small_muon", "mitas_small_steady"),
-    "mitas_small_onward",
+    *("mitas_small_onward", "mitas_small_further"),
 )
 BEFORE = {name: row[:i] for row in (EXTRACTORS, SEPARATORS) for i, name in enumerate(row)}
 BEFORE |= {name: BEFORE[stage] for stage, name in ENCODERS.items() if name != "voices_small"}

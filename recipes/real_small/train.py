@@ -37,6 +37,7 @@ SAME = {  # stages without a recipe of their own: whose they have, and what is c
     ),
     "mitas_small_steady": ("mitas_small_muon", [*LONG, "seed=47", "optim.steps=9000"]),
     "mitas_small_onward": ("mitas_small_muon", [*LONG, "seed=61", "optim.steps=5600"]),
+    "mitas_small_further": ("mitas_small_muon", [*LONG, "seed=71", "optim.steps=8000"]),
 }
 
 
