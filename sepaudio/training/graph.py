@@ -229,6 +229,8 @@ def _recording(graph: Any) -> Iterator[None]:
         with torch.cuda.graph(graph, capture_error_mode="thread_local"):
             yield
     except RuntimeError as error:
+        drawing = torch.cuda.default_generators[torch.cuda.current_device()]
+        drawing.graphsafe_set_state(drawing.clone_state())  # it still takes itself for recorded
         raise ValueError(
             f"optim.graph=true: this recipe's steps cannot be recorded ({error}); leave it out"
         ) from error
