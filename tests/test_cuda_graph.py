@@ -30,7 +30,7 @@ def test_recorded_steps_learn_what_others_learn(speakers, tmp_path, bf16):
     for graph in (False, True):
         torch.manual_seed(0)
         model = registry.create("tsenet_fourier_test").to(OTHER)
-        judge = module.judge_of(model, cfg).to(OTHER)
+        judge = module.helper_of(model, cfg).to(OTHER)
         objective = module.objective_of(model, cfg, judge)
         objective = Recorded(objective, [model, judge]) if graph else objective
         draw, objective = module.lesson(module.mixers(cfg, model)[0], objective, cfg)
@@ -126,6 +126,8 @@ def test_an_objective_that_waits_for_a_number_is_told():
     waits = Recorded(lambda model, x: model(x).sum() * float(x.sum()), [net])
     with pytest.raises(ValueError, match=r"^optim.graph=true: this recipe's steps cannot be"):
         waits(net, torch.ones(2, 4, device=OTHER))
+    dropped = nn.functional.dropout(torch.ones(1000, device=OTHER))  # what comes after still draws
+    assert 300 < (dropped == 0).sum().item() < 700
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from voices import RATE, RECORDINGS, voice
 
 import sepaudio
 from sepaudio import hub, io, registry
+from sepaudio.data.augment import telephone_band
 from sepaudio.frontends import Embedding, fingerprint
 from sepaudio.verbs.enroll import enroll, enroll_files
 from sepaudio.verbs.prepare import PrepareCfg, prepare_ivector, read_overrides
@@ -123,6 +124,19 @@ def test_quality_is_measured(folder):
     assert found[2].clipping == pytest.approx((np.abs(40 * x) >= 1).mean(), abs=0.01)
     assert all(-1 <= q.similarity <= 1 for q in found)
     assert enroll([x], RATE, model=folder / "speaker").recordings[0].similarity is None
+
+
+def test_what_came_by_telephone_is_told(folder, capfd):
+    """Where a voice has been heard with its bass, and the command line says so."""
+    io.write(folder / "phone.wav", telephone_band(RECORDINGS[0].numpy(), RATE), RATE)
+    model = folder / "speaker"
+    plain, phone = (enroll_files([folder / name], model=model) for name in ("0.flac", "phone.wav"))
+    assert plain.recordings[0].bass > -10 and phone.recordings[0].bass < -16
+    assert "bass" not in plain.doubts()
+    assert "phone.wav has no bass (-" in phone.doubts() and "by telephone" in phone.doubts()
+    made = folder / "phone.safetensors"
+    _, _, err = call(capfd, "enroll", folder / "phone.wav", "--model", model, "--output", made)
+    assert "as if it came by telephone" in err
 
 
 def test_rates_and_channels_are_met(folder):

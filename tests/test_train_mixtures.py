@@ -14,7 +14,7 @@ from sepaudio.training.draws import hearing, placed, workers
 from sepaudio.training.mixtures import (
     batch_at,
     extraction,
-    judge_of,
+    helper_of,
     lesson,
     mixers,
     objective_of,
@@ -108,7 +108,7 @@ def test_steps_mixed_on_the_device_are_compiled_once(speakers, tmp_path):
     ]
     cfg = recipes.read(recipe_of(speakers, tmp_path, "tsenet_test"), more)
     model = registry.create("tsenet_test")
-    draw, made = lesson(mixers(cfg, model)[0], objective_of(model, cfg, judge_of(model, cfg)), cfg)
+    draw, made = lesson(mixers(cfg, model)[0], objective_of(model, cfg, helper_of(model, cfg)), cfg)
     once = torch.compile(made.objective, backend="eager", fullgraph=True)
     with torch._dynamo.config.patch(error_on_recompile=True):
         losses = [replace(made, objective=once)(model, draw(step, 0, 1)) for step in range(6)]

@@ -13,8 +13,8 @@ from sepaudio.data.mixing import load, recordings
 from sepaudio.data.shelf import holds
 from sepaudio.training import recipe as recipes
 from sepaudio.training.draws import batches
-from sepaudio.training.mixtures import batch_at, extraction, judge_of, missed, mixers
-from sepaudio.training.presence import Presence, fit_presence, presence_of
+from sepaudio.training.mixtures import batch_at, extraction, helper_of, missed, mixers
+from sepaudio.training.presence import Presence, fit_presence, listen, presence_of, tried
 from sepaudio.verbs.train import train
 
 
@@ -64,7 +64,7 @@ def test_blocks_and_voices_learn_to_tell_who_is_there(speakers, tmp_path):
     cfg = recipes.read(path, more)
     model = registry.create("tsenet_test")
     batch = batch_at(mixers(cfg, model)[0], 8, 0)(0, 0, 1)
-    judge = judge_of(model, cfg)
+    judge = helper_of(model, cfg)["judge"]
     torch.nn.init.normal_(judge.weight)
 
     def gradient(weight):
@@ -88,8 +88,8 @@ def test_blocks_and_voices_learn_to_tell_who_is_there(speakers, tmp_path):
     assert without == pytest.approx(plain, rel=1e-5)
     kept = hub.load(train(path, more, output=tmp_path / "run", quiet=True)).state_dict()
     assert set(kept) == set(model.state_dict())
-    assert judge_of(registry.create("mitas_test"), cfg) is None
-    assert judge_of(model, replace(cfg, presence=0.0)) is None
+    assert helper_of(registry.create("mitas_test"), cfg) is None
+    assert helper_of(model, replace(cfg, presence=0.0)) is None
 
 
 def test_half_precision_learns_presence_as_well(speakers, tmp_path):
@@ -98,7 +98,7 @@ def test_half_precision_learns_presence_as_well(speakers, tmp_path):
     torch.manual_seed(0)
     model = registry.create("tsenet_fourier_test")
     batch = batch_at(mixers(cfg, model)[0], 8, 0)(0, 0, 1)
-    judge = judge_of(model, cfg)
+    judge = helper_of(model, cfg)["judge"]
     losses = []
     for half in (False, True):
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
@@ -132,6 +132,30 @@ def test_what_presence_is_calibrated_on_takes_the_place_of_nothing(speakers, tmp
     whole = recordings(cfg.data.mixing, manifests, "valid")["speech"]
     assert holds(tmp_path / "shelf" / "valid" / "speech", whole, 1000)
     assert len(valid.speech) == len(whole) == 2 * len(fitted.valid[0].speech)
+
+
+def test_presence_is_learned_through_what_enrollments_come_through(speakers, tmp_path):
+    """And silence tried on it; what it is calibrated on is heard as it is."""
+    path = recipe_of(speakers, tmp_path, "tsenet_fourier_test")
+    torch.manual_seed(0)
+    model = registry.create("tsenet_fourier_test").eval()
+    assert presence_of(model, recipes.read(path)).colours is None
+    fitted = presence_of(model, recipes.read(path, ["colours=1.0"]))
+    heard = []
+    speaker = model.speaker.forward
+    model.speaker.forward = lambda x, lengths=None: heard.append(x) or speaker(x, lengths)
+    for how in (listen, tried):
+        heard.clear()
+        how(model, fitted.longer[0], 4, 4)
+        plain = heard[0]  # what comes after are estimates
+        heard.clear()
+        how(model, fitted.longer[0], 4, 4, fitted.colours)
+        torch.testing.assert_close(heard[0], fitted.colours(plain))
+        assert (heard[0] - plain).abs().max() > 0.1 * plain.abs().max()
+    heard.clear()
+    fit_presence(model, fitted, 4, 4)
+    wanted = [made["enrollment"] for made in batches(fitted.valid[0], 1, 4, 4, model)]
+    assert any(x.shape == wanted[0].shape and torch.equal(x, wanted[0]) for x in heard)
 
 
 def test_presence_is_calibrated_by_mixtures_that_lack_the_speaker(speakers, tmp_path):

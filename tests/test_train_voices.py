@@ -9,7 +9,8 @@ from hums import recipe_of
 
 from sepaudio import hub, registry
 from sepaudio.training import recipe as recipes
-from sepaudio.training.mixtures import batch_at, mixers, objective_of, voices
+from sepaudio.training.colours import ANCHORS, COUNT, Colours, microphones, number
+from sepaudio.training.mixtures import batch_at, helper_of, mixers, objective_of, voices
 from sepaudio.training.voices import told_apart, translate, with_leftover, with_speaker
 from sepaudio.verbs.train import rehearse, train
 
@@ -42,15 +43,14 @@ def test_another_recording_of_the_same_voice_is_not_wrong():
         "voices": torch.tensor([[7, 5], [7, 0]]),
     }
     table = torch.eye(4)[[0, 1, 0, 3]]
-    speaker = lambda x: table[x[:, 0].long()]  # noqa: E731
     anchors = table[[0, 2]].requires_grad_()
-    loss = told_apart(speaker, anchors, batch)
+    loss = told_apart(anchors, table, batch)
     # beside the right one, of cosine 1, are the 5 and the one without a name, of cosine 0
     assert loss.item() == pytest.approx(math.log(1 + 2 * math.exp(-10)), rel=0.01)
-    other = told_apart(speaker, anchors, batch | {"voices": torch.tensor([[7, 5], [8, 0]])})
+    other = told_apart(anchors, table, batch | {"voices": torch.tensor([[7, 5], [8, 0]])})
     assert other.item() == pytest.approx(math.log(2 + 2 * math.exp(-10)), rel=1e-4)
     gone = batch | {"target": torch.tensor([0, -1]), "voices": torch.full((2, 2), 7)}
-    told_apart(speaker, anchors, gone).backward()
+    told_apart(anchors, table, gone).backward()
     assert torch.isfinite(anchors.grad).all()
 
 
@@ -86,6 +86,59 @@ def test_an_encoder_can_learn_by_what_is_left_in_its_sources(speakers, tmp_path)
     other = recipes.read(recipe_of(speakers, tmp_path, "tsenet_test"), ["leftover=0.5"])
     with pytest.raises(ValueError, match="with tsenet_test: expected a speaker encoder"):
         objective_of(registry.create("tsenet_test"), other)
+
+
+def test_microphones_colour_without_shifting():
+    """Each by its own smooth response; the share that is ideal changes nothing."""
+    rate = 8000
+    gains = microphones(rate, 0.6)
+    assert gains.shape == (COUNT, ANCHORS)
+    ideal = (gains == 0).all(1)
+    assert 0.35 < ideal.float().mean() < 0.45
+    assert gains.max() <= 12 and gains[~ideal].min() < -40
+    torch.manual_seed(0)
+    colours, x = Colours(rate, 0.6), 0.1 * torch.randn(16, 4001)
+    y, met = colours(x), number(x)
+    assert y.shape == x.shape and not colours.state_dict()
+    assert len(set(met.tolist())) > 10
+    torch.testing.assert_close(y[ideal[met]], x[ideal[met]], rtol=0, atol=1e-6)
+    pulses = torch.zeros(64, 4000)
+    pulses[:, 2000] = 0.1 + torch.arange(64) / 2**15  # alike, but through microphones of their own
+    heard = 20 * (torch.fft.rfft(colours(pulses)).abs() / pulses.sum(1, keepdim=True)).log10()
+    wanted = gains[number(pulses)]
+    at = torch.linspace(0, ANCHORS - 1, heard.shape[1]).round().long()
+    near = torch.linspace(0, ANCHORS - 1, heard.shape[1]).sub(at).abs() < 1e-3
+    assert near.sum() >= 2 and (wanted != 0).any()
+    off = heard[:, near].clamp_min(-60) - wanted[:, at[near]].clamp_min(-60)  # below is rounding
+    assert off.abs().max() < 0.1  # dB
+
+
+@pytest.mark.parametrize("architecture", [ENCODER, "tsenet_test"])
+def test_enrollments_are_heard_through_microphones(speakers, tmp_path, architecture):
+    """What is minimised changes by them alone; weights that come out have nothing of them."""
+    path = recipe_of(speakers, tmp_path, architecture)
+    cfg = recipes.read(path, ["colours=1.0"])
+    torch.manual_seed(0)
+    model = registry.create(architecture).eval()
+    batch = batch_at(mixers(cfg, model)[0], 8, 0)(0, 0, 1)
+    helper = helper_of(model, cfg)
+    heard = batch | {"enrollment": helper["colours"](batch["enrollment"])}
+    if architecture == ENCODER:
+        sources = batch["sources"]
+        heard["sources"] = helper["colours"](sources.flatten(0, 1)).view_as(sources)
+    with torch.no_grad():
+        plain, through, wanted = (
+            float(objective_of(model, cfg, how)(model, made))
+            for how, made in ((None, batch), (helper, batch), (None, heard))
+        )
+    assert through == pytest.approx(wanted, abs=1e-5) and through != pytest.approx(plain, abs=1e-3)
+    made = train(path, ["colours=0.5", "optim.steps=2"], output=tmp_path / "run", quiet=True)
+    assert set(hub.load(made).state_dict()) == set(model.state_dict())
+    with pytest.raises(ValueError, match=r"colours=1\.5: expected 0 to 1"):
+        recipes.read(path, ["colours=1.5"])
+    other = recipes.read(recipe_of(speakers, tmp_path, "mitas_test"), ["colours=0.5"])
+    with pytest.raises(ValueError, match="with mitas_test: expected a network that hears enroll"):
+        objective_of(registry.create("mitas_test"), other)
 
 
 def test_an_extractor_learns_on_with_the_encoder(speakers, tmp_path):

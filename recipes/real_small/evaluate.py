@@ -37,13 +37,13 @@ from sepaudio.verbs.verify import equal_error_rate
 HERE = Path(__file__).parent
 MODELS = (*EXTRACTORS[::-1], *ENCODERS.values(), *SEPARATORS[::-1], "mitas_small_unshared")
 OF_TWO = ("two_speakers", "two_in_noise")
-LISTS = (*OF_TWO, "noise", "music", "absent")
+LISTS = (*OF_TWO, "by_telephone", "noise", "music", "absent")
 PRESENCE = ("with_speaker", "without_speaker")
 BEDS = ("noise", "music")
 PAIR = "Shared weights against unshared ones"
 SILENT = -40.0  # [dB] beside the mixture
 SHIPPED = {  # name of the weights, for `sepaudio list`, what they do
-    "tsenet_small_manners": (
+    "tsenet_small_colours": (
         "one_speaker",
         "who is enrolled, out of a mixture",
         "Pulls the voice of one speaker out of a mixture, given a recording of that speaker.",
@@ -231,6 +231,7 @@ def overview(parts: Mapping[str, str]) -> str:
         "same gender": _of("two_speakers", "same gender"),
         "different": _of("two_speakers", "different gender"),
         "wrong speaker": r"^\| two_speakers +\| all .*\| +([\d.]+) % \|$",
+        "enrolled by telephone": _of("by_telephone", "all"),
         "two in noise": _of("two_in_noise", "all"),
         "over noise": _of("noise", "all"),
         "over music": _of("music", "all"),

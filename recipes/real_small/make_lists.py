@@ -1,8 +1,9 @@
 """Write the fixed test lists: two speakers, one in noise, one over music, two without the enrolled.
 
-And two speakers in noise. Two more lists, five times as long, tell how well an extractor knows
-whether the enrolled speaker is there: a hundred mixtures are too few to tell a calibration error of
-5 % from none.
+And two speakers in noise, and the two speakers of before whose enrollment comes by telephone, as it
+may have been recorded elsewhere. Two more lists, five times as long, tell how well an extractor
+knows whether the enrolled speaker is there: a hundred mixtures are too few to tell a calibration
+error of 5 % from none.
 
     python recipes/real_small/make_lists.py MANIFEST.csv [--mixtures 100] [--seconds 4] [--seed 1]
         [--rate 8000]
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ import numpy as np
 from sepaudio import io
 from sepaudio.cli import script
 from sepaudio.data import manifest, mixtures
+from sepaudio.data.augment import AugmentCfg, round_trip
 from sepaudio.data.mixtures import Mixture, Part
 
 ENROLLMENT, LEVEL = 6.0, 0.05  # longest [s], RMS of the target
@@ -53,6 +56,19 @@ def part(row: Any, start: float, seconds: float, rms: float) -> Part:
         duration=seconds,
         gain=rms / now,
     )
+
+
+def by_telephone(row: Mixture, folder: Path, random: np.random.Generator) -> Mixture:
+    """The same mixture, whose enrollment comes by telephone: 300 to 3400 Hz, through a codec."""
+    enrolled = row.enrollments[0]
+    x, rate = io.read(enrolled.path, channel=0)
+    first, n = round(enrolled.start * rate), round((enrolled.duration or 0.0) * rate)
+    y = round_trip(x[first : first + n], rate, replace(AugmentCfg(), telephone=1.0), random)
+    name = row.id.replace("two_speakers", "by_telephone")
+    folder.mkdir(parents=True, exist_ok=True)
+    io.write(folder / f"{name}.flac", y, rate, clip=True)
+    there = replace(enrolled, path=folder / f"{name}.flac", start=0.0)
+    return replace(row, id=name, enrollments=(there,))
 
 
 def lengths(rows: list[Any]) -> dict[Path, float]:
@@ -145,8 +161,14 @@ def main() -> None:
                     split="test",
                 )
             )
-        mixtures.write(options.out / f"{name_of_list}.csv", made)
-        print(options.out / f"{name_of_list}.csv")
+        lists = {name_of_list: made}
+        if name_of_list == "two_speakers":
+            random = np.random.default_rng([options.seed, len(KINDS)])
+            folder = options.out / "telephone"
+            lists["by_telephone"] = [by_telephone(row, folder, random) for row in made]
+        for name, mixed in lists.items():
+            mixtures.write(options.out / f"{name}.csv", mixed)
+            print(options.out / f"{name}.csv")
 
 
 if __name__ == "__main__":

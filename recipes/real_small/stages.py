@@ -7,6 +7,7 @@ EXTRACTORS = (
     *("tsenet_small", "tsenet_small_longer", "tsenet_small_alike", "tsenet_small_present"),
     *("tsenet_small_many", "tsenet_small_muon", "tsenet_small_voices", "tsenet_small_judged"),
     *("tsenet_small_steady", "tsenet_small_leftover", "tsenet_small_card", "tsenet_small_manners"),
+    "tsenet_small_colours",
 )
 # Speaker encoders that learn by themselves before a stage takes them: the first from nothing, the
 # others from what the extractor before had made of it.

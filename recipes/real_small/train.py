@@ -35,6 +35,13 @@ SAME = {  # stages without a recipe of their own: whose they have, and what is c
         "tsenet_small_steady",
         ["seed=43", "optim.steps=4400", "level=0.1", "data.mixing.manners=0.3"],
     ),
+    "tsenet_small_colours": (
+        "tsenet_small_steady",
+        [
+            *("seed=89", "optim.steps=4600", "level=0.1", "data.mixing.manners=0.3"),
+            "colours=0.5",
+        ],
+    ),
     "mitas_small_steady": ("mitas_small_muon", [*LONG, "seed=47", "optim.steps=9000"]),
     "mitas_small_onward": ("mitas_small_muon", [*LONG, "seed=61", "optim.steps=5600"]),
     "mitas_small_further": ("mitas_small_muon", [*LONG, "seed=71", "optim.steps=8000"]),

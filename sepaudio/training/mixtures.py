@@ -17,6 +17,7 @@ from ..data.dataset import Shuffled
 from ..data.mixing import load
 from ..losses import LOSSES, absent, level_error, pit
 from . import recipe as recipes
+from .colours import Colours
 from .draws import Batch, Source, batch_at, batches, hearing, lengths_of, placed, tell_pace, workers
 from .fitted import fit_rest
 from .lists import about, listed
@@ -68,6 +69,7 @@ def extraction(
     level: float = 0.0,
     presence: float = 0.0,
     judge: nn.Module | None = None,
+    colours: nn.Module | None = None,
 ) -> Objective:
     """The loss of the enrolled speaker; where he is absent, `weight` times what is left of it all.
 
@@ -81,10 +83,13 @@ def extraction(
     With a `presence` blocks and front-end learn to tell whether the speaker is there, too: a layer
     `judge`, which learns with the rest and is not kept, says so from the blocks' output and from
     how like the enrolled voice the estimate sounds.
+
+    The enrollments may be heard through `colours`, see `Colours`.
     """
 
     def objective(model: Any, batch: Batch) -> Tensor:
-        embedding = model.speaker(batch["enrollment"], batch["enrollment_lengths"])
+        enrollment = batch["enrollment"] if colours is None else colours(batch["enrollment"])
+        embedding = model.speaker(enrollment, batch["enrollment_lengths"])
         lengths = lengths_of(batch)
         here, unsure = batch["target"] >= 0, embedding.new_zeros(())
         if judge is None:
@@ -103,7 +108,8 @@ def extraction(
         gone = absent(estimate, batch["mixture"], lengths)
         total: Tensor = torch.where(here, present, weight * gone).mean() + unsure
         if voices:
-            total = total + voices * told_apart(model.speaker, embedding, batch)
+            heard = model.speaker(batch["sources"].flatten(0, 1))
+            total = total + voices * told_apart(embedding, heard, batch)
         return total
 
     return objective
@@ -116,23 +122,31 @@ def missed(logits: Tensor, here: Tensor) -> Tensor:
     return 0.5 * torch.where(here, losses / share, losses / (1 - share)).mean()
 
 
-def objective_of(model: Any, cfg: MixtureRecipeCfg, judge: nn.Module | None = None) -> Objective:
-    """What a model minimises by its job; `judge` is that of `extraction`."""
+def objective_of(
+    model: Any, cfg: MixtureRecipeCfg, helper: nn.ModuleDict | None = None
+) -> Objective:
+    """What a model minimises by its job; `helper` is what `helper_of` gives, if it is used."""
+    made: dict[str, Any] = dict(helper.items()) if helper else {}
     if model.task == "speaker":
-        return voices(cfg.leftover)
+        return voices(cfg.leftover, **made)
     if cfg.leftover:
         raise ValueError(
             f"leftover={cfg.leftover} with {cfg.architecture}: expected a speaker encoder that "
             "learns by itself; leave it out"
         )
     if model.task == "separation":
+        if cfg.colours:
+            raise ValueError(
+                f"colours={cfg.colours} with {cfg.architecture}: expected a network that hears "
+                "enrollments; leave it out"
+            )
         return separation(cfg.loss)
     if model.speaker is None:
         raise ValueError(
             f"{cfg.architecture} has no speaker front-end: give one in the recipe, "
             "model: {speaker: {...}} or speaker: FOLDER"
         )
-    return extraction(cfg.loss, cfg.absent, cfg.voices, cfg.level, cfg.presence, judge)
+    return extraction(cfg.loss, cfg.absent, cfg.voices, cfg.level, cfg.presence, **made)
 
 
 def unit(model: Any) -> str:
@@ -140,17 +154,21 @@ def unit(model: Any) -> str:
     return "nats" if model.task == "speaker" else "dB"
 
 
-def judge_of(model: Any, cfg: MixtureRecipeCfg) -> nn.Module | None:
-    """A layer that learns to tell from what an extractor makes whether the speaker is there.
+def helper_of(model: Any, cfg: MixtureRecipeCfg) -> nn.ModuleDict | None:
+    """What a model learns by and does not keep; None where the recipe asks for nothing.
 
-    It starts at zero, so that no draw is spent on it; None where the recipe asks for none.
+    `colours` are what enrollments are heard through. `judge` is a layer that learns to tell from
+    what an extractor makes whether the speaker is there; it starts at zero, so that no draw is
+    spent on it.
     """
-    if model.task != "extraction" or not cfg.presence:
-        return None
-    judge = nn.Linear(1 + model.n_found, 1)
-    for parameter in judge.parameters():
-        nn.init.zeros_(parameter)
-    return judge
+    made = nn.ModuleDict()
+    if cfg.colours and model.task != "separation":
+        made["colours"] = Colours(cfg.data.mixing.sample_rate, cfg.colours)
+    if cfg.presence and model.task == "extraction":
+        judge = made["judge"] = nn.Linear(1 + model.n_found, 1)
+        for parameter in judge.parameters():
+            nn.init.zeros_(parameter)
+    return made if len(made) else None
 
 
 def check_fit(cfg: MixtureRecipeCfg, model: Any) -> None:
@@ -230,9 +248,9 @@ def fit(
         translate(model, before.speaker, train, cfg.optim.batch)
     start = deepcopy(model.state_dict()) if cfg.start_share else {}
     presence = presence_of(model, cfg)  # before the first step, so that what lacks is told
-    judge = judge_of(model, cfg)
-    objective = objective_of(model, cfg, judge)
-    kept = objective_of(model, cfg)  # the judge is not, and not averaged either
+    helper = helper_of(model, cfg)
+    objective = objective_of(model, cfg, helper)
+    kept = objective_of(model, cfg)  # the helper is not, and not averaged either
     validate = validation(valid, kept, cfg.data.valid_items, cfg.optim.batch)
     best: Any = run(
         model,
@@ -244,7 +262,7 @@ def fit(
         validate=validate,
         frozen=cfg.freeze,
         workers=workers(train, cfg.data.workers),
-        helper=judge,
+        helper=helper,
         paced=None if quiet else tell_pace(cfg),
         names={"loss": f"loss [{unit(model)}]", "valid": f"valid loss [{unit(model)}]"},
         quiet=quiet,

@@ -11,11 +11,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..data.mixing import BEDS, MixingCfg, load
 from ..data.presence import lasting, silenced, windows
 from ..losses import neg_si_snr
+from .colours import Colours
 from .draws import Batch, Source, batches, placed
 from .process import together
 from .recipe import MixtureRecipeCfg
@@ -56,11 +57,14 @@ class Presence:
         valid: what it is calibrated on; the same of the valid split.
         longer: what silence is tried on; of the valid split, with the speaker, who is enrolled in
             another manner (`MixingCfg.manners`).
+        colours: what enrollments come through where they do as the network learns, but for those
+            that presence is calibrated on.
     """
 
     train: list[Source]
     valid: list[Source]
     longer: list[Source]
+    colours: nn.Module | None = None
 
 
 def heard_to_fit(presence: Presence, items: int) -> int:
@@ -99,6 +103,7 @@ def presence_of(model: Any, cfg: MixtureRecipeCfg) -> Presence | None:
             made(kinds, "train", data.manifests),
             made(kinds, "valid", calibrated),
             made(longer, "valid", calibrated),
+            Colours(data.mixing.sample_rate, cfg.colours) if cfg.colours else None,
         )
     except ValueError as error:
         raise ValueError(f"presence cannot be fitted: {error}; or set model.presence=0") from error
@@ -125,7 +130,8 @@ def fit_presence(model: Any, presence: Presence, items: int, batch: int) -> None
         items: how many of each kind; `MORE` times as many of each are learned from.
         batch: how many at once.
     """
-    found = [listen(model, mixer, MORE * items, batch) for mixer in presence.train]
+    colours = presence.colours
+    found = [listen(model, mixer, MORE * items, batch, colours) for mixer in presence.train]
     hints, here = (torch.cat(parts) for parts in zip(*found, strict=True))
     weight, bias = logistic(hints, here, SMALL)
     found = [listen(model, mixer, items, batch) for mixer in presence.valid]
@@ -134,7 +140,7 @@ def fit_presence(model: Any, presence: Presence, items: int, batch: int) -> None
     with torch.no_grad():
         model.evidence.weight.copy_((weight * scale)[None])
         model.evidence.bias.copy_(bias * scale + shift)
-    least = min(affordable(*tried(model, kind, items, batch)) for kind in presence.longer)
+    least = min(affordable(*tried(model, kind, items, batch, colours)) for kind in presence.longer)
     model.cfg = replace(model.cfg, least_presence=least)
 
 
@@ -164,7 +170,9 @@ def logistic(x: Tensor, y: Tensor, small: float = 0.0) -> tuple[Tensor, Tensor]:
     return weight, found[-1:] - weight @ mean
 
 
-def listen(model: Any, mixer: Source, items: int, batch: int) -> tuple[Tensor, Tensor]:
+def listen(
+    model: Any, mixer: Source, items: int, batch: int, colours: nn.Module | None = None
+) -> tuple[Tensor, Tensor]:
     """Hints [N, D] of mixtures, and whether the speaker is there [N].
 
     Args:
@@ -172,13 +180,14 @@ def listen(model: Any, mixer: Source, items: int, batch: int) -> tuple[Tensor, T
         mixer: draws the mixtures.
         items: how many (N).
         batch: how many at once.
+        colours: what the enrollments come through, if anything.
     """
 
     def find(part: int, parts: int) -> list[tuple[Tensor, Tensor]]:
         found = []
         for made in batches(mixer, 1, items, batch, model, part, parts):
             with torch.inference_mode():
-                embedding = model.speaker(made["enrollment"], made["enrollment_lengths"])
+                embedding = _embedding(model, made, colours)
                 hints = model.hints(made["mixture"], embedding)[0].double().cpu()
             found.append((hints, (made["target"] >= 0).double().cpu()))
         return found
@@ -187,7 +196,18 @@ def listen(model: Any, mixer: Source, items: int, batch: int) -> tuple[Tensor, T
     return torch.cat(hints), torch.cat(here)
 
 
-def tried(model: Any, mixer: Source, items: int, batch: int) -> tuple[Array, Array]:
+def _embedding(model: Any, made: Batch, colours: nn.Module | None) -> Tensor:
+    """Of the enrolled speakers of a batch [B, E]."""
+    enrollment = made["enrollment"]
+    if colours is not None:
+        enrollment = colours.to(enrollment.device)(enrollment)
+    embedding: Tensor = model.speaker(enrollment, made["enrollment_lengths"])
+    return embedding
+
+
+def tried(
+    model: Any, mixer: Source, items: int, batch: int, colours: nn.Module | None = None
+) -> tuple[Array, Array]:
     """What silence costs [dB, N, 100], and whether all falls silent [N, 100], for each of `LEAST`.
 
     Silence has an SI-SNR of 0 dB.
@@ -197,21 +217,22 @@ def tried(model: Any, mixer: Source, items: int, batch: int) -> tuple[Array, Arr
         mixer: draws mixtures with the speaker, longer than a window.
         items: how many (N).
         batch: how many at once.
+        colours: as of `listen`.
     """
 
     def find(part: int, parts: int) -> list[tuple[list[Any], list[Any]]]:
         every = batches(mixer, 1, items, batch, model, part, parts)
-        return [_tried(model, made) for made in every]
+        return [_tried(model, made, colours) for made in every]
 
     costs, silences = zip(*together(find), strict=True)
     return np.concatenate(costs), np.concatenate(silences)
 
 
-def _tried(model: Any, made: Batch) -> tuple[list[Any], list[Any]]:
+def _tried(model: Any, made: Batch, colours: nn.Module | None) -> tuple[list[Any], list[Any]]:
     rate, mixture = int(model.sample_rate), made["mixture"]
     n, size = mixture.shape[1], round(model.cfg.presence * rate)
     with torch.inference_mode():
-        embedding = model.speaker(made["enrollment"], made["enrollment_lengths"])
+        embedding = _embedding(model, made, colours)
         estimates = model(mixture, embedding).float().cpu().numpy()
         told = [model.presence(mixture[:, s : s + size], embedding) for s in windows(n, size)]
     alone = torch.stack(told, dim=1).float().cpu().numpy()

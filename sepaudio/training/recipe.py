@@ -155,7 +155,9 @@ class MixtureRecipeCfg:
         voices: weight of telling speakers apart by their vectors, see `losses.contrast`; for
             extractors whose speaker encoder learns with them.
         leftover: an encoder that learns by itself hears sources with up to this share of what else
-            their mixture holds, see `voices.told_apart`.
+            their mixture holds, see `voices.voices`.
+        colours: share of enrollments that are heard through another microphone, see
+            `colours.Colours`; of an encoder that learns by itself also of the sources.
         level: weight of the level of extractors' estimates, see `losses.level_error`; for losses
             that leave it open where some mixtures lack the enrolled speaker.
         presence: weight of telling, from what an extractor's blocks give, mixtures without the
@@ -177,6 +179,7 @@ class MixtureRecipeCfg:
     absent: float = 0.2
     voices: float = 0.0
     leftover: float = 0.0
+    colours: float = 0.0
     level: float = 0.0
     presence: float = 0.0
     start_share: float = 0.0
@@ -188,6 +191,8 @@ class MixtureRecipeCfg:
             raise ValueError(f"loss={self.loss!r}: expected one of {', '.join(LOSSES)}")
         if not 0 <= self.leftover < 1:
             raise ValueError(f"leftover={self.leftover}: expected 0 or more, below 1")
+        if not 0 <= self.colours <= 1:
+            raise ValueError(f"colours={self.colours}: expected 0 to 1")
         if not 0 <= self.start_share < 1:
             raise ValueError(f"start_share={self.start_share}: expected 0 or more, below 1")
 

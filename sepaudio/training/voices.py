@@ -17,27 +17,36 @@ from .loop import Objective
 RIDGE = 1e-4  # of the translation, beside vectors whose every number has variance one
 
 
-def voices(leftover: float = 0.0) -> Objective:
-    """What a speaker encoder minimises by itself, see `told_apart`."""
+def voices(leftover: float = 0.0, colours: nn.Module | None = None) -> Objective:
+    """What a speaker encoder minimises by itself, see `told_apart`.
+
+    Args:
+        leftover: a source is heard with up to this share of what else its mixture holds, as an
+            extractor's estimate is: with evenly more from the first mixture to the last.
+        colours: what all is heard through, see `Colours`.
+    """
 
     def objective(model: Any, batch: Batch) -> Tensor:
-        embedding = model(batch["enrollment"], batch["enrollment_lengths"])
-        return told_apart(model, embedding, batch, leftover)
+        enrollment, sources = batch["enrollment"], batch["sources"]
+        sounds = with_leftover(sources, batch["mixture"], leftover) if leftover else sources
+        sounds = sounds.flatten(0, 1)
+        if colours is not None:
+            enrollment, sounds = colours(enrollment), colours(sounds)
+        embedding = model(enrollment, batch["enrollment_lengths"])
+        return told_apart(embedding, model(sounds), batch)
 
     return objective
 
 
-def told_apart(speaker: Any, embedding: Tensor, batch: Batch, leftover: float = 0.0) -> Tensor:
+def told_apart(embedding: Tensor, heard: Tensor, batch: Batch) -> Tensor:
     """How badly the enrollments tell their speakers among all sources of the batch [nats].
 
     Another source of the same voice, as of few speakers there may be, is neither right nor wrong.
 
     Args:
-        speaker: the encoder.
         embedding: of the enrollments [B, E].
+        heard: what their encoder makes of all sources [B * S, E].
         batch: of B mixtures.
-        leftover: a source is heard with up to this share of what else its mixture holds, as an
-            extractor's estimate is: with evenly more from the first mixture to the last.
     """
     sources = batch["sources"]
     slots = torch.arange(sources.shape[1], device=embedding.device)
@@ -47,9 +56,8 @@ def told_apart(speaker: Any, embedding: Tensor, batch: Batch, leftover: float = 
     voice = batch["voices"].flatten()  # [V]
     mine = voice[match.clamp_min(0)].masked_fill(match < 0, -1)[:, None]  # [A, 1]
     right = match[:, None] == torch.arange(len(voice), device=slots.device)
-    heard = real.flatten() & (right | (voice != mine) | (voice == 0))
-    sounds = with_leftover(sources, batch["mixture"], leftover) if leftover else sources
-    losses = contrast(embedding, speaker(sounds.flatten(0, 1)), match, heard=heard)
+    counts = real.flatten() & (right | (voice != mine) | (voice == 0))
+    losses = contrast(embedding, heard, match, heard=counts)
     return losses.sum() / (match >= 0).sum().clamp_min(1)
 
 

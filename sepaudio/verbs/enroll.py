@@ -28,6 +28,8 @@ LEAST_SECONDS = 0.5  # of voice, where the front-end does not say [s]
 CLIPPED = 0.999  # of full scale
 ENOUGH = 3.0  # of voice, below which a vector is told to be doubtful [s]
 TOO_MANY = 0.01  # share of samples at full scale, above which it is, too
+TOO_THIN = -15.0  # bass below which it is, too [dB]; telephones leave -16 to -33, microphones -12
+BASS, MIDDLE = (80.0, 240.0), (400.0, 1600.0)  # [Hz]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +42,7 @@ class Quality:
         voiced: of it with voice [s].
         level: of the voice [dB of full scale, RMS].
         clipping: share of samples at full scale.
+        bass: level from 80 to 240 Hz beside that from 400 to 1600 Hz [dB].
         similarity: cosine between its vector and the mean of the other recordings' vectors; None
             where there is no other.
     """
@@ -49,6 +52,7 @@ class Quality:
     voiced: float
     level: float
     clipping: float
+    bass: float
     similarity: float | None = None
 
 
@@ -68,6 +72,11 @@ class Enrollment:
         for one in self.recordings:
             if one.clipping > TOO_MANY:
                 found.append(f"{one.file or 'a recording'} is clipped ({one.clipping:.1%})")
+            if one.bass < TOO_THIN:
+                found.append(
+                    f"{one.file or 'a recording'} has no bass ({one.bass:.0f} dB), as if it came "
+                    "by telephone: the voice may be missed where it has"
+                )
         return "; ".join(found)
 
 
@@ -193,7 +202,18 @@ def _quality(which: str, name: str, x: Array, rate: int, sound: Tensor, speaker:
         voiced=seconds,
         level=10 * math.log10(max(spoken.double().square().mean().item(), 1e-20)),
         clipping=float((np.abs(x) >= CLIPPED).mean()),
+        bass=_bass(sound, int(speaker.sample_rate)),
     )
+
+
+def _bass(sound: Tensor, rate: int) -> float:
+    """See `Quality`; of a recording [T]."""
+    import torch
+
+    power = torch.fft.rfft(sound.double()).abs().square()
+    hz = torch.linspace(0, rate / 2, len(power))
+    low, middle = (float(power[(hz >= a) & (hz <= b)].sum()) for a, b in (BASS, MIDDLE))
+    return 10 * math.log10(max(low, 1e-20) / max(middle, 1e-20))
 
 
 def _voiced(sound: Tensor, speaker: Any) -> tuple[int, Tensor]:
