@@ -57,8 +57,8 @@ class Presence:
         valid: what it is calibrated on; the same of the valid split.
         longer: what silence is tried on; of the valid split, with the speaker, who is enrolled in
             another manner (`MixingCfg.manners`).
-        colours: what enrollments come through where they do as the network learns, but for those
-            that presence is calibrated on.
+        colours: what enrollments come through where presence is learned, if they did so where the
+            network learned.
     """
 
     train: list[Source]
@@ -130,8 +130,8 @@ def fit_presence(model: Any, presence: Presence, items: int, batch: int) -> None
         items: how many of each kind; `MORE` times as many of each are learned from.
         batch: how many at once.
     """
-    colours = presence.colours
-    found = [listen(model, mixer, MORE * items, batch, colours) for mixer in presence.train]
+    more = MORE * items, batch, presence.colours
+    found = [listen(model, mixer, *more) for mixer in presence.train]
     hints, here = (torch.cat(parts) for parts in zip(*found, strict=True))
     weight, bias = logistic(hints, here, SMALL)
     found = [listen(model, mixer, items, batch) for mixer in presence.valid]
@@ -140,7 +140,7 @@ def fit_presence(model: Any, presence: Presence, items: int, batch: int) -> None
     with torch.no_grad():
         model.evidence.weight.copy_((weight * scale)[None])
         model.evidence.bias.copy_(bias * scale + shift)
-    least = min(affordable(*tried(model, kind, items, batch, colours)) for kind in presence.longer)
+    least = min(affordable(*tried(model, kind, items, batch)) for kind in presence.longer)
     model.cfg = replace(model.cfg, least_presence=least)
 
 
@@ -186,8 +186,11 @@ def listen(
     def find(part: int, parts: int) -> list[tuple[Tensor, Tensor]]:
         found = []
         for made in batches(mixer, 1, items, batch, model, part, parts):
+            enrollment = made["enrollment"]
+            if colours is not None:
+                enrollment = colours.to(enrollment.device)(enrollment)
             with torch.inference_mode():
-                embedding = _embedding(model, made, colours)
+                embedding = model.speaker(enrollment, made["enrollment_lengths"])
                 hints = model.hints(made["mixture"], embedding)[0].double().cpu()
             found.append((hints, (made["target"] >= 0).double().cpu()))
         return found
@@ -196,18 +199,7 @@ def listen(
     return torch.cat(hints), torch.cat(here)
 
 
-def _embedding(model: Any, made: Batch, colours: nn.Module | None) -> Tensor:
-    """Of the enrolled speakers of a batch [B, E]."""
-    enrollment = made["enrollment"]
-    if colours is not None:
-        enrollment = colours.to(enrollment.device)(enrollment)
-    embedding: Tensor = model.speaker(enrollment, made["enrollment_lengths"])
-    return embedding
-
-
-def tried(
-    model: Any, mixer: Source, items: int, batch: int, colours: nn.Module | None = None
-) -> tuple[Array, Array]:
+def tried(model: Any, mixer: Source, items: int, batch: int) -> tuple[Array, Array]:
     """What silence costs [dB, N, 100], and whether all falls silent [N, 100], for each of `LEAST`.
 
     Silence has an SI-SNR of 0 dB.
@@ -217,22 +209,21 @@ def tried(
         mixer: draws mixtures with the speaker, longer than a window.
         items: how many (N).
         batch: how many at once.
-        colours: as of `listen`.
     """
 
     def find(part: int, parts: int) -> list[tuple[list[Any], list[Any]]]:
         every = batches(mixer, 1, items, batch, model, part, parts)
-        return [_tried(model, made, colours) for made in every]
+        return [_tried(model, made) for made in every]
 
     costs, silences = zip(*together(find), strict=True)
     return np.concatenate(costs), np.concatenate(silences)
 
 
-def _tried(model: Any, made: Batch, colours: nn.Module | None) -> tuple[list[Any], list[Any]]:
+def _tried(model: Any, made: Batch) -> tuple[list[Any], list[Any]]:
     rate, mixture = int(model.sample_rate), made["mixture"]
     n, size = mixture.shape[1], round(model.cfg.presence * rate)
     with torch.inference_mode():
-        embedding = _embedding(model, made, colours)
+        embedding = model.speaker(made["enrollment"], made["enrollment_lengths"])
         estimates = model(mixture, embedding).float().cpu().numpy()
         told = [model.presence(mixture[:, s : s + size], embedding) for s in windows(n, size)]
     alone = torch.stack(told, dim=1).float().cpu().numpy()
