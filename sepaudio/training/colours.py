@@ -12,8 +12,8 @@ COUNT = 1024  # microphones
 ANCHORS = 64  # frequencies that their gains are told at
 BUMPS = 8  # points that a smooth response goes through
 BUMP_DB = 12.0  # that it goes up or down by at most [dB]
-LOW = (40.0, 500.0)  # [Hz] below which the deafest and the keenest of them hear less and less
-HIGH = (0.45, 1.0)  # share of the band up to which they hear
+LOW = (40.0, 500.0)  # [Hz] from which the keenest and the deafest of them hear
+HIGH = (0.45, 1.0)  # share of the band up to which the deafest and the keenest do
 SLOPE = (12.0, 60.0)  # beyond these edges [dB per octave]
 
 

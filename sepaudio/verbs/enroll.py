@@ -28,7 +28,7 @@ LEAST_SECONDS = 0.5  # of voice, where the front-end does not say [s]
 CLIPPED = 0.999  # of full scale
 ENOUGH = 3.0  # of voice, below which a vector is told to be doubtful [s]
 TOO_MANY = 0.01  # share of samples at full scale, above which it is, too
-TOO_THIN = -15.0  # bass below which it is, too [dB]; telephones leave -16 to -33, microphones -12
+TOO_THIN = -15.0  # bass below which it is, too [dB]: what has lost all below 300 Hz mostly has less
 BASS, MIDDLE = (80.0, 240.0), (400.0, 1600.0)  # [Hz]
 
 
