@@ -204,14 +204,15 @@ def test_from_speakers_to_scores(tmp_path):
     call("train.py", "manifest.csv", *tiny, "--recipes", "voices_small", "tsenet_small")
     stand_in("tsenet_small", "tsenet_small_muon")
     call("train.py", "manifest.csv", *tiny, "--recipes", "tsenet_small_voices")
-    stand_in("tsenet_small_voices", "tsenet_small_manners")
-    last = ("tsenet_small_colours",)
+    stand_in("tsenet_small_voices", "tsenet_small_colours")
+    stand_in("voices_small", "voices_small_taught")
+    last = ("tsenet_small_pair",)
     call("train.py", "manifest.csv", *tiny, "--recipes", *last)
     extractors = ("voices_small", "tsenet_small", "tsenet_small_voices", *last)
     tiny += ["data.mixing.enrollment_seconds=0.0"]
     call("train.py", "manifest.csv", *tiny, "--recipes", "mitas_small", "mitas_small_unshared")
-    stand_in("mitas_small", "mitas_small_onward")
-    call("train.py", "manifest.csv", *tiny, "--recipes", "mitas_small_further")
+    stand_in("mitas_small", "mitas_small_further")
+    call("train.py", "manifest.csv", *tiny, "--recipes", "mitas_small_beyond")
     shutil.copy(recipe / "README.md", tmp_path / "README.md")
     (tmp_path / "weights").mkdir()
     there = find_spec("matplotlib") is not None
@@ -222,8 +223,8 @@ def test_from_speakers_to_scores(tmp_path):
     call("evaluate.py", *more)
     texts = [page.read_text() for page in pages]
     shown, others = (set(re.findall(r"^### (\w+)$", text, re.MULTILINE)) for text in texts)
-    assert {"tsenet_small_colours", "mitas_small_further"} <= shown.difference(others)
-    assert {"mitas_small_onward", "voices_small"} <= others.difference(shown)
+    assert {"tsenet_small_pair", "mitas_small_beyond"} <= shown.difference(others)
+    assert {"mitas_small_further", "voices_small"} <= others.difference(shown)
     text = "".join(texts)
     for name, models in (("two_speakers", 9), ("two_in_noise", 9), ("music", 5)):
         assert len(re.findall(rf"\| {name} +\| all +\| +2 \| si_snr ", text)) == models

@@ -79,7 +79,7 @@ def test_blocks_and_voices_learn_to_tell_who_is_there(speakers, tmp_path):
         assert (here - there).abs().max() > 1e-4
     embedding = model.speaker(batch["enrollment"], batch["enrollment_lengths"])
     estimate, found = model.heard(batch["mixture"], embedding)
-    alike = 10 * model.likeness(estimate, embedding)[:, None]
+    alike = 10 * model.likeness(estimate, embedding)
     hints = model.hints(batch["mixture"], embedding)[0]
     torch.testing.assert_close(10 * hints[:, :1], alike, rtol=0, atol=1e-4)
     told = missed(judge(torch.cat([alike, found], dim=1))[:, 0], batch["target"] >= 0)

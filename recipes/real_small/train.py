@@ -19,11 +19,15 @@ from sepaudio.cli import key_values, script
 HERE = Path(__file__).parent
 
 
+BESIDE = ("tsenet_small_pair",)  # stages whose encoder is put beside the one that is there
+
+
 def _start(name: str) -> list[str]:
     """What a recipe goes on from."""
     before, encoder = BEFORE.get(name), ENCODERS.get(name)
     init = [f"init={RUNS / before[-1] / 'model'}"] if before else []
-    return [*init, *([f"speaker={RUNS / encoder / 'model'}"] if encoder else [])]
+    place = "second" if name in BESIDE else "speaker"
+    return [*init, *([f"{place}={RUNS / encoder / 'model'}"] if encoder else [])]
 
 
 LONG = ["data.mixing.noise=0.2", "optim.batch=32", "optim.lr=1.5e-3", "optim.ema=0.998"]
@@ -42,9 +46,17 @@ SAME = {  # stages without a recipe of their own: whose they have, and what is c
             "colours=0.5",
         ],
     ),
+    "tsenet_small_pair": (
+        "tsenet_small_steady",
+        [
+            *("seed=101", "optim.steps=200", "optim.lr=1e-4", "level=0.1", "presence=0"),
+            *("data.mixing.manners=0.3", "colours=0.5"),
+        ],
+    ),
     "mitas_small_steady": ("mitas_small_muon", [*LONG, "seed=47", "optim.steps=9000"]),
     "mitas_small_onward": ("mitas_small_muon", [*LONG, "seed=61", "optim.steps=5600"]),
     "mitas_small_further": ("mitas_small_muon", [*LONG, "seed=71", "optim.steps=8000"]),
+    "mitas_small_beyond": ("mitas_small_muon", [*LONG, "seed=97", "optim.steps=6400"]),
 }
 
 

@@ -24,6 +24,7 @@ from .kaldi import (
     voiced_frames,
 )
 from .mel import MFCC, PRESETS, Deltas, LogMel, MelCfg, deltas, mel_cfg, mel_filters
+from .pair import PairCfg, SpeakerPair, cosines, parts_of
 from .picture import DeltaMFCC
 from .speaker import Embedding, SpeakerCfg, SpeakerEncoder, fingerprint, vectors
 from .stft import STFT, WINDOWS
@@ -50,10 +51,13 @@ __all__ = [
     "KaldiMFCC",
     "LogMel",
     "MelCfg",
+    "PairCfg",
     "SpeakerCfg",
     "SpeakerEncoder",
+    "SpeakerPair",
     "as_channels",
     "bands_cfg",
+    "cosines",
     "deltas",
     "filterbank",
     "fingerprint",
@@ -65,6 +69,7 @@ __all__ = [
     "mel_cfg",
     "mel_filters",
     "norm_penalty",
+    "parts_of",
     "reach",
     "subtract_sliding_mean",
     "vectors",

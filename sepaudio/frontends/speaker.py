@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..context import WHOLE
-from ..layers import TCN, FixedNorm, TCNCfg, TimeConv, pool_statistics
+from ..layers import TCN, FixedNorm, TCNCfg, TimeConv, pool_statistics, pool_time
 from ..registry import register
 from .mel import LogMel, MelCfg, mel_cfg
 
@@ -42,6 +42,9 @@ class SpeakerCfg:
         size: length of the vectors (E).
         features: the log-mel picture; its sample rate is that of the enrollment.
         tcn: the blocks; they hear the whole recording, so nothing in them needs to be causal.
+        centred: whether the blocks hear every band without its mean over the recording, and the
+            last layer hears these means beside what the blocks say: what colours all of a recording
+            alike, as microphones do, is of less weight then.
     """
 
     size: int = 100
@@ -51,6 +54,7 @@ class SpeakerCfg:
             bottleneck=64, hidden=128, skip=0, n_blocks=5, n_repeats=1, norm="channel"
         )
     )
+    centred: bool = False
 
 
 TINY = SpeakerCfg(  # for tests, of extractors too
@@ -89,6 +93,7 @@ class SpeakerEncoder(nn.Module):
     Source: the layout of the learned encoders that followed TseNet's i-vector (Xu et al. 2020,
     2004.08326; Ge et al. 2020, 2005.04686): trained jointly with the extractor, one vector per
     recording. Differs: dilated separable blocks instead of their BLSTM or pooled ResNet blocks.
+    Bands without their means are Atal's (1974, doi:10.1121/1.1914702), who took them of cepstra.
 
     The default cfg, with a frame every 64 ms, is that of the first extractors; `speaker_encoder`
     hears one every 32 ms, in four times the weights, and learns by itself before it learns with
@@ -112,7 +117,8 @@ class SpeakerEncoder(nn.Module):
         self.bottleneck = TimeConv(cfg.features.n_mels, cfg.tcn.bottleneck, 1)
         self.tcn = TCN(cfg.tcn)
         self.dead_parameters = tuple(f"tcn.{name}" for name in self.tcn.dead_parameters())
-        self.head = nn.Linear(2 * (cfg.tcn.skip or cfg.tcn.bottleneck), cfg.size)
+        apart = cfg.features.n_mels if cfg.centred else 0
+        self.head = nn.Linear(2 * (cfg.tcn.skip or cfg.tcn.bottleneck) + apart, cfg.size)
 
     def bands(self, enrollment: Tensor, lengths: Tensor | None = None) -> Tensor:
         """The log-mel picture [B, F, L] of what `forward` hears."""
@@ -122,9 +128,12 @@ class SpeakerEncoder(nn.Module):
     def forward(self, enrollment: Tensor, lengths: Tensor | None = None) -> Tensor:
         """enrollment [B, T] at any level, lengths [B] in samples -> vectors [B, E]."""
         frames = None if lengths is None else self.frontend.frames(lengths)
-        x = self.bottleneck(self.standardize(self.bands(enrollment, lengths)))
-        x = self.tcn(x, lengths=frames)
-        y: Tensor = self.head(pool_statistics(x, frames))
+        x, means = self.standardize(self.bands(enrollment, lengths)), []
+        if self.cfg.centred:
+            means = [pool_time(x, "mean", frames)]
+            x = x - means[0][..., None]
+        x = self.tcn(self.bottleneck(x), lengths=frames)
+        y: Tensor = self.head(torch.cat([pool_statistics(x, frames), *means], dim=1))
         return y
 
 

@@ -23,11 +23,14 @@ from ..frontends import (
     Encoder,
     IVectorCfg,
     KaldiCfg,
+    PairCfg,
     SpeakerCfg,
     as_channels,
+    cosines,
     filterbank,
     fingerprint,
     loudness,
+    parts_of,
     reach,
     vectors,
 )
@@ -35,7 +38,6 @@ from ..frontends.speaker import TINY
 from ..layers import TCN, TCNCfg, TimeConv, mask_time, masks_of, norm, pool_statistics
 from ..registry import build, register
 
-ALIKE = 4  # numbers that tell how like the enrolled voice what is heard sounds
 FUSE = ("all", "first")
 DENSE = ("shared", "each", "none")
 
@@ -46,7 +48,7 @@ class TseNetCfg:
 
     Attributes:
         sample_rate: [Hz]
-        embedding: length of the speaker's vector (E).
+        embedding: length of the speaker's vector (E); of a pair of front-ends the first one's.
         speaker: the front-end that makes it, learned or an i-vector, saved with the model; None
             where it comes from elsewhere.
         filters: "free" to learn, or "fourier": the network hears and masks the bins of a
@@ -69,7 +71,7 @@ class TseNetCfg:
 
     sample_rate: int = 8000
     embedding: int = 400
-    speaker: SpeakerCfg | IVectorCfg | None = None
+    speaker: SpeakerCfg | PairCfg | IVectorCfg | None = None
     filters: str = "free"
     n_filters: int = 256
     kernel_size: int = 20
@@ -99,10 +101,9 @@ class TseNetCfg:
                 f"presence={self.presence} without speaker: expected a front-end that compares "
                 "voices"
             )
-        if self.speaker is not None and self.speaker.size != self.embedding:
-            raise ValueError(
-                f"embedding={self.embedding}: expected speaker.size={self.speaker.size}"
-            )
+        followed = self.speaker.first if isinstance(self.speaker, PairCfg) else self.speaker
+        if followed is not None and followed.size != self.embedding:
+            raise ValueError(f"embedding={self.embedding}: expected speaker.size={followed.size}")
         if self.speaker is not None and self.speaker.features.sample_rate != self.sample_rate:
             raise ValueError(
                 f"sample_rate={self.sample_rate}: expected that of the speaker's features, "
@@ -168,6 +169,7 @@ def _at_16k(cfg: TseNetCfg) -> TseNetCfg:
         mask="relu",
         presence=0.5,
     ),
+    tsenet_pair_test=replace(_TINY, speaker=PairCfg(first=TINY, second=TINY), presence=0.5),
     tsenet_mitas_causal_test=replace(
         _causal(_TINY),
         fuse_stacks="first",
@@ -214,7 +216,7 @@ class TseNet(nn.Module):
         self.decoder = Decoder(synthesis, cfg.stride, pad=cfg.pad, bias=free, learned=free)
         self.sample_rate = cfg.sample_rate  # [Hz]
         self.hop = cfg.stride  # [samples]
-        self.embedding_size = cfg.embedding
+        self.embedding_size = cfg.embedding if cfg.speaker is None else cfg.speaker.size
         self.causal = tcn.causal
         self.latency = cfg.kernel_size - 1 if tcn.causal else None  # [samples] of look-ahead
         frames = self.tcn.receptive_frames
@@ -222,9 +224,15 @@ class TseNet(nn.Module):
         self.receptive_field = None if endless else reach(frames, cfg.kernel_size, cfg.stride)
         self.dead_parameters = tuple(f"tcn.{name}" for name in self.tcn.dead_parameters())
         self.n_found = 2 * (tcn.skip or tcn.bottleneck)  # numbers that `heard` tells of a mixture
+        self.n_alike = 2 if isinstance(cfg.speaker, PairCfg) else 1  # numbers of `likeness`
         if cfg.presence:
-            self.evidence = nn.Linear(ALIKE + self.n_found, 1)  # fitted when all else is trained
+            told = 7 if self.n_alike == 2 else 4 + self.n_found
+            self.evidence = nn.Linear(told, 1)  # fitted when all else is trained
             self.dead_parameters += ("evidence.weight", "evidence.bias")
+        if self.n_alike == 2:  # estimates do not depend on the second, whom only presence asks
+            self.dead_parameters += tuple(
+                name for name, _ in self.named_parameters() if name.startswith("speaker.second.")
+            )
 
     def enroll(self, enrollment: Tensor, lengths: Tensor | None = None) -> Embedding:
         """enrollment [B, T] at `sample_rate`, lengths [B] in samples -> the speakers' embedding.
@@ -280,6 +288,7 @@ class TseNet(nn.Module):
         """The estimate [B, T], what its mask is made from [B, C, L], and the lengths in frames."""
         x = as_channels(mixture, None, context)
         v = vectors(embedding, self.speaker, self.embedding_size, len(x))
+        v = parts_of(self.cfg.speaker, v)[0]
         frames = None if lengths is None else self.encoder.frames(lengths)
         spec = self.encoder(mask_time(x, lengths), context.at("encoder"))
         heard = spec if self.cfg.filters == "free" else loudness(spec)
@@ -294,11 +303,12 @@ class TseNet(nn.Module):
         return mask_time(estimate[:, 0], lengths), y, frames
 
     def hints(self, mixture: Tensor, embedding: Tensor | Embedding) -> tuple[Tensor, Tensor]:
-        """What tells whether the enrolled speaker is in the mixtures [B, 4 + 2 C]; the estimate.
+        """What tells whether the enrolled speaker is in the mixtures [B, H], and the estimate.
 
-        How like the enrolled voice the estimate, the mixture and the rest sound, as cosines of
-        their embeddings, the estimate's share of the mixture's energy [10 dB], and what the
-        blocks made of the mixture, see `heard`.
+        How like the enrolled voice the estimate, the mixture and the rest sound, by each of A
+        front-ends, and the estimate's share of the mixture's energy [10 dB]. Of a single front-end
+        also what the blocks made of the mixture, see `heard`: beside two it adds nothing, and
+        misleads over music.
 
         Args:
             mixture: [B, T] at `sample_rate`.
@@ -313,18 +323,19 @@ class TseNet(nn.Module):
         power = estimate.square().sum(1, keepdim=True).clamp_min(1e-10)
         alike = [self.likeness(x, v) for x in (estimate, mixture, mixture - estimate)]
         share = (power / level).clamp_min(1e-4).log10()
-        return torch.cat([torch.stack(alike, dim=1), share, found], dim=1), made
+        more = [found] if self.n_alike == 1 else []
+        return torch.cat([*alike, share, *more], dim=1), made
 
     def likeness(self, sound: Tensor, v: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """How like the enrolled voices v [B, E] sounds [B, T] are, however loud: cosines [B].
+        """How like the enrolled voices v [B, E] sounds [B, T] are, however loud: cosines [B, A].
 
         Args:
             sound: such as an estimate.
-            v: vectors of the enrolled speakers.
+            v: vectors of the enrolled speakers; A front-ends made them, see `PairCfg`.
             lengths: [B] in samples.
         """
         assert self.speaker is not None
-        return torch.cosine_similarity(self.speaker(sound, lengths), v, dim=1)
+        return cosines(self.cfg.speaker, self.speaker(sound, lengths), v)
 
     def presence(self, mixture: Tensor, embedding: Tensor | Embedding) -> Tensor:
         """How likely it is that the enrolled speaker is in the mixtures: [B] from 0 to 1.

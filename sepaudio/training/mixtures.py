@@ -20,13 +20,14 @@ from . import recipe as recipes
 from .colours import Colours
 from .draws import Batch, Source, batch_at, batches, hearing, lengths_of, placed, tell_pace, workers
 from .fitted import fit_rest
+from .imitate import teacher_of
 from .lists import about, listed
 from .loop import Draw, Objective, Validate, run
 from .presence import presence_of
 from .process import where_it_learned
 from .recipe import MixtureRecipeCfg
 from .survey import say_left_out
-from .voices import standardize, told_apart, translate, voices, with_speaker
+from .voices import standardize, told_apart, translate, voices, with_second, with_speaker
 
 SHARP = 10.0  # that a likeness is told to a judge, as `losses.contrast` is by default
 
@@ -97,7 +98,7 @@ def extraction(
         else:
             estimate, found = model.heard(batch["mixture"], embedding, lengths)
             alike = model.likeness(estimate.float(), embedding, lengths)  # from half precision
-            told = judge(torch.cat([SHARP * alike[:, None], found], dim=1))
+            told = judge(torch.cat([SHARP * alike, found], dim=1))
             unsure = presence * missed(told[:, 0].float(), here)
         estimate = estimate.float()
         index = batch["target"].clamp_min(0)[:, None, None].expand(-1, 1, estimate.shape[-1])
@@ -129,11 +130,12 @@ def objective_of(
     made: dict[str, Any] = dict(helper.items()) if helper else {}
     if model.task == "speaker":
         return voices(cfg.leftover, **made)
-    if cfg.leftover:
-        raise ValueError(
-            f"leftover={cfg.leftover} with {cfg.architecture}: expected a speaker encoder that "
-            "learns by itself; leave it out"
-        )
+    for name in ("leftover", "teacher"):
+        if value := getattr(cfg, name):
+            raise ValueError(
+                f"{name}={value} with {cfg.architecture}: expected a speaker encoder that "
+                "learns by itself; leave it out"
+            )
     if model.task == "separation":
         if cfg.colours:
             raise ValueError(
@@ -157,15 +159,18 @@ def unit(model: Any) -> str:
 def helper_of(model: Any, cfg: MixtureRecipeCfg) -> nn.ModuleDict | None:
     """What a model learns by and does not keep; None where the recipe asks for nothing.
 
-    `colours` are what enrollments are heard through. `judge` is a layer that learns to tell from
+    `colours` are what enrollments are heard through, `teacher` is what a speaker encoder imitates.
+    `judge` is a layer that learns to tell from
     what an extractor makes whether the speaker is there; it starts at zero, so that no draw is
     spent on it.
     """
     made = nn.ModuleDict()
     if cfg.colours and model.task != "separation":
         made["colours"] = Colours(cfg.data.mixing.sample_rate, cfg.colours)
+    if cfg.teacher and model.task == "speaker":
+        made["teacher"] = teacher_of(cfg.teacher, model.cfg.size)
     if cfg.presence and model.task == "extraction":
-        judge = made["judge"] = nn.Linear(1 + model.n_found, 1)
+        judge = made["judge"] = nn.Linear(model.n_alike + model.n_found, 1)
         for parameter in judge.parameters():
             nn.init.zeros_(parameter)
     return made if len(made) else None
@@ -233,6 +238,8 @@ def fit(
     before: Any = model
     if cfg.speaker:
         model = with_speaker(model, cfg.speaker)
+    if cfg.second:
+        model = with_second(model, cfg.second)
     if cfg.start_share and not cfg.init:
         raise ValueError(
             f"start_share={cfg.start_share} without init: expected weights to start from"

@@ -148,6 +148,8 @@ class MixtureRecipeCfg:
         speaker: folder of the front-end that an extractor hears enrollments by, such as a trained
             `speaker_encoder` or one of `sepaudio prepare ivector`, relative to the working folder;
             "" where it is in `model`. With `init` it takes the place of the one there.
+        second: folder of a trained speaker encoder that is put beside the extractor's own, where
+            presence is judged, see `frontends.PairCfg`; "" for none.
         data: see `SpeakersCfg`.
         optim: see `OptimCfg`.
         loss: a key of `losses.LOSSES`; speaker encoders have their own, `losses.contrast`.
@@ -158,6 +160,8 @@ class MixtureRecipeCfg:
             their mixture holds, see `voices.voices`.
         colours: share of enrollments that are heard through another microphone, see
             `colours.Colours`; of an encoder that learns by itself also of the sources.
+        teacher: file with a vector of every speaker that such an encoder imitates, see
+            `imitate.teacher_of`; relative to the working folder.
         level: weight of the level of extractors' estimates, see `losses.level_error`; for losses
             that leave it open where some mixtures lack the enrolled speaker.
         presence: weight of telling, from what an extractor's blocks give, mixtures without the
@@ -173,6 +177,7 @@ class MixtureRecipeCfg:
     init: str = ""
     freeze: tuple[str, ...] = ()
     speaker: str = ""
+    second: str = ""
     data: SpeakersCfg = field(default_factory=SpeakersCfg)
     optim: OptimCfg = field(default_factory=OptimCfg)
     loss: str = "si_snr"
@@ -180,6 +185,7 @@ class MixtureRecipeCfg:
     voices: float = 0.0
     leftover: float = 0.0
     colours: float = 0.0
+    teacher: str = ""
     level: float = 0.0
     presence: float = 0.0
     start_share: float = 0.0
@@ -329,6 +335,7 @@ def model_cfg(recipe: AnyRecipe) -> Any:
     theirs = registry.from_dict(about["cfg"])
     architecture = about.get("architecture", recipe.architecture)
     inner = getattr(theirs, "speaker", None)
+    inner = getattr(inner, "first", inner)  # of two encoders
     if inner is not None and type(inner) is type(named):  # an extractor's encoder, by itself
         theirs, architecture = inner, recipe.architecture
     if architecture != recipe.architecture or type(theirs) is not type(named):

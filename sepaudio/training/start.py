@@ -73,6 +73,7 @@ def model_of(recipe: AnyRecipe) -> tuple[nn.Module, Start | None]:
     theirs: Any = hub.load(recipe.init, untrained=True)
     if getattr(model, "task", "") == "speaker" and getattr(theirs, "speaker", None) is not None:
         theirs = theirs.speaker  # the encoder of an extractor goes on by itself
+        theirs = getattr(theirs, "first", theirs)  # of two the one that it follows
     start = _start(recipe, model, theirs)
     here = {key: x for key, x in model.state_dict().items() if _part(key) not in start.new}
     given = {key: x for key, x in theirs.state_dict().items() if _part(key) not in start.new}

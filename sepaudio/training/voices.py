@@ -10,20 +10,25 @@ import torch
 from torch import Tensor, nn
 
 from .. import hub, registry
+from ..frontends import PairCfg, SpeakerCfg, parts_of
 from ..losses import contrast
 from .draws import Batch, Source, batches
 from .loop import Objective
 
+TAUGHT = 2.0  # weight of what a teacher says, beside telling the voices of a batch apart
 RIDGE = 1e-4  # of the translation, beside vectors whose every number has variance one
 
 
-def voices(leftover: float = 0.0, colours: nn.Module | None = None) -> Objective:
+def voices(
+    leftover: float = 0.0, colours: nn.Module | None = None, teacher: nn.Module | None = None
+) -> Objective:
     """What a speaker encoder minimises by itself, see `told_apart`.
 
     Args:
         leftover: a source is heard with up to this share of what else its mixture holds, as an
             extractor's estimate is: with evenly more from the first mixture to the last.
         colours: what all is heard through, see `Colours`.
+        teacher: what the vectors are to be like as well, see `imitate.Teacher`.
     """
 
     def objective(model: Any, batch: Batch) -> Tensor:
@@ -33,9 +38,21 @@ def voices(leftover: float = 0.0, colours: nn.Module | None = None) -> Objective
         if colours is not None:
             enrollment, sounds = colours(enrollment), colours(sounds)
         embedding = model(enrollment, batch["enrollment_lengths"])
-        return told_apart(embedding, model(sounds), batch)
+        heard = model(sounds)
+        loss = told_apart(embedding, heard, batch)
+        if teacher is not None:
+            whose = torch.cat([_enrolled(batch), batch["voices"].flatten()])
+            loss = loss + TAUGHT * teacher(torch.cat([embedding, heard]), whose)
+        return loss
 
     return objective
+
+
+def _enrolled(batch: Batch) -> Tensor:
+    """The voices [B] that are enrolled in a batch; -1 where he is not among the sources."""
+    target = batch["target"]
+    voice: Tensor = batch["voices"].gather(1, target.clamp_min(0)[:, None])[:, 0]
+    return voice.masked_fill(target < 0, -1)
 
 
 def told_apart(embedding: Tensor, heard: Tensor, batch: Batch) -> Tensor:
@@ -54,7 +71,7 @@ def told_apart(embedding: Tensor, heard: Tensor, batch: Batch) -> Tensor:
     match = batch["target"] + sources.shape[1] * torch.arange(len(sources), device=slots.device)
     match = match.masked_fill(batch["target"] < 0, -1)
     voice = batch["voices"].flatten()  # [V]
-    mine = voice[match.clamp_min(0)].masked_fill(match < 0, -1)[:, None]  # [A, 1]
+    mine = _enrolled(batch)[:, None]  # [A, 1]
     right = match[:, None] == torch.arange(len(voice), device=slots.device)
     counts = real.flatten() & (right | (voice != mine) | (voice == 0))
     losses = contrast(embedding, heard, match, heard=counts)
@@ -81,8 +98,38 @@ def with_speaker(model: Any, folder: str | Path) -> nn.Module:
             "encoder, such as `sepaudio prepare ivector` writes, and an extractor"
         )
     made = registry.build(replace(model.cfg, speaker=speaker.cfg))
-    kept = {key: x for key, x in model.state_dict().items() if not key.startswith("speaker.")}
     given = {f"speaker.{key}": x for key, x in speaker.state_dict().items()}
+    return _filled(made, model, given)
+
+
+def with_second(model: Any, folder: str | Path) -> nn.Module:
+    """An extractor with the encoder in a folder beside its own, where presence is judged.
+
+    Presence is to be fitted anew.
+
+    Raises:
+        ValueError: it is no such encoder, or the extractor has no encoder, or two, or judges none.
+    """
+    second: Any = hub.load(folder)
+    own: Any = getattr(model.cfg, "speaker", None)
+    encoders = isinstance(getattr(second, "cfg", None), SpeakerCfg) and isinstance(own, SpeakerCfg)
+    if not encoders or not model.cfg.presence:
+        raise ValueError(
+            f"second={folder} with {type(model).__name__}: expected the folder of a trained "
+            "speaker encoder, and an extractor with one encoder that judges presence"
+        )
+    made: Any = registry.build(replace(model.cfg, speaker=PairCfg(first=own, second=second.cfg)))
+    both = (("first", model.speaker), ("second", second))
+    given = {f"speaker.{part}.{k}": x for part, net in both for k, x in net.state_dict().items()}
+    return _filled(made, model, given)
+
+
+def _filled(made: nn.Module, model: nn.Module, given: dict[str, Tensor]) -> nn.Module:
+    """`made` with the weights of a model, but with other front-ends, whose weights are given."""
+    own = made.state_dict()
+    kept = {key: x for key, x in model.state_dict().items() if not key.startswith("speaker.")}
+    if "evidence.weight" in own:  # presence is to be fitted anew, from other hints
+        kept |= {key: own[key] for key in own if key.startswith("evidence.")}
     made.load_state_dict({**kept, **given})
     return made
 
@@ -132,7 +179,8 @@ def translate(model: Any, before: Any, train: Source, batch: int, items: int = 2
     made: list[list[Tensor]] = [[], []]
     for some in batches(train, 2, items, batch, model):
         for found, speaker in zip(made, (model.speaker, before), strict=True):
-            found.append(speaker(some["enrollment"], some["enrollment_lengths"]).double())
+            heard = speaker(some["enrollment"], some["enrollment_lengths"])
+            found.append(parts_of(speaker.cfg, heard)[0].double())
     new, old = (torch.cat(found) for found in made)
     mean, deviation = new.mean(0), new.std(0).clamp_min(1e-6)
     x, y = (new - mean) / deviation, old - old.mean(0)

@@ -41,12 +41,17 @@ def described(model: Any, folder: str | Path) -> str:
     config = hub.read_config(folder)
     unit = "dB" if "valid_loss_db" in config else "nats"
     loss = f"{config[f'valid_loss_{unit.lower()}']:.2f} {unit}"
+    second = getattr(getattr(model, "speaker", None), "second", None)
+    beside = f" and {_count(second)} in an encoder that hears for presence alone" if second else ""
     return (
-        f"{sum(p.numel() for p in model.parameters()):,} parameters, of which "
-        f"{sum(p.numel() for p in model.tcn.parameters()):,} in the blocks; "
+        f"{_count(model)} parameters, of which {_count(model.tcn)} in the blocks{beside}; "
         f"{config['recipe']['optim']['steps']} steps at most, seed {config['seed']}, validation "
         f"loss {loss}."
     )
+
+
+def _count(model: Any) -> str:
+    return f"{sum(p.numel() for p in model.parameters()):,}"
 
 
 def machine(model: Any) -> str:

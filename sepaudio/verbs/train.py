@@ -155,8 +155,10 @@ def describe(
     """What config.json says of a run beside the model itself and what was measured."""
     named = {"data": _without_paths(cfg), **({"init": start.name} if start else {})}
     if isinstance(cfg, recipes.MixtureRecipeCfg):
-        speaker = Path(cfg.speaker)  # "model" alone would say nothing
-        named["speaker"] = "/".join(speaker.parts[-2 if speaker.name == "model" else -1 :])
+        for name in ("speaker", "second"):  # "model" alone would say nothing
+            folder = Path(getattr(cfg, name))
+            named[name] = "/".join(folder.parts[-2 if folder.name == "model" else -1 :])
+        named["teacher"] = Path(cfg.teacher).name
     else:
         named["hint"] = asdict(cfg.hint) | {"teacher": Path(cfg.hint.teacher).name}
         digests = [hub.about(name)["sha256"] for name in cfg.distill.teachers if cfg.distill.on]
