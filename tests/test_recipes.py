@@ -223,7 +223,7 @@ def test_from_speakers_to_scores(tmp_path):
     call("evaluate.py", *more)
     texts = [page.read_text() for page in pages]
     shown, others = (set(re.findall(r"^### (\w+)$", text, re.MULTILINE)) for text in texts)
-    assert {"tsenet_small_pair", "mitas_small_beyond"} <= shown.difference(others)
+    assert {"tsenet_small_colours", "mitas_small_beyond"} <= shown.difference(others)
     assert {"mitas_small_further", "voices_small"} <= others.difference(shown)
     text = "".join(texts)
     for name, models in (("two_speakers", 9), ("two_in_noise", 9), ("music", 5)):
