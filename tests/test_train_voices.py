@@ -299,6 +299,12 @@ def test_a_second_encoder_beside_the_first_judges_presence_alone(speakers, tmp_p
     )
     for key, value in hub.load(again).speaker.state_dict().items():
         torch.testing.assert_close(value, second.state_dict()[key], rtol=0, atol=1e-6)
+    kept = [f"speaker={encoder}", "freeze=[evidence]", *still]
+    same = hub.load(train(path, kept, init=first, output=tmp_path / "same", quiet=True))
+    torch.testing.assert_close(same.evidence.weight, old.evidence.weight, rtol=0, atol=0)
+    with pytest.raises(ValueError, match=r"^speaker='', second=.*expected to fit it anew"):
+        frozen = [f"second={encoder}", "freeze=[evidence]", *still]
+        train(path, frozen, init=first, output=tmp_path / "frozen", quiet=True)
     path = recipe_of(speakers, tmp_path, ENCODER)
     alone = hub.load(train(path, still, init=made, output=tmp_path / "alone", quiet=True))
     for key, value in alone.state_dict().items():

@@ -167,12 +167,6 @@ def card(name: str, text: str) -> str:
     heard_by = ", with `speaker_encoder`" if set(runs) & set(ENCODERS.values()) else ""
     before = config.get("init", {}).get("name", "").removesuffix("/model")
     start = f" after those of {before}" if before else ""
-    taught = (
-        "The second encoder, which hears for presence alone, imitates CAM++ (3D-Speaker, "
-        "Apache-2.0) and learned on a CUDA device.\n\n"
-        if "voices_small_taught" in runs
-        else ""
-    )
     where = "a CPU" if config["device"] == "cpu" else config["device"]
     absent = ""
     if "Presence:" in text:
@@ -194,7 +188,7 @@ def card(name: str, text: str) -> str:
         f"{config['seed']}, {optim['steps']} steps{start} of {optim['batch']} mixtures of "
         f"{mixing['seconds']:g} s, each drawn anew, on {where}. Versions: {versions}. "
         f"Fingerprint of the recordings: `{config['data_fingerprint']}`. No recording with a "
-        f"non-commercial or no-derivatives clause was used.\n\n{taught}Heard were\n\n{sources}\n\n"
+        f"non-commercial or no-derivatives clause was used.\n\nHeard were\n\n{sources}\n\n"
         "## Measured\n\nOn speakers who were not heard in training, 4 s each; in brackets the "
         "95 % interval when mixtures are drawn again. Lists: `recipes/real_small/make_lists.py`."
         f"\n\n{text}"

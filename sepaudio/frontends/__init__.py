@@ -24,7 +24,7 @@ from .kaldi import (
     voiced_frames,
 )
 from .mel import MFCC, PRESETS, Deltas, LogMel, MelCfg, deltas, mel_cfg, mel_filters
-from .pair import PairCfg, SpeakerPair, cosines, parts_of
+from .pair import PairCfg, SpeakerPair, cosines, followed, parts_of
 from .picture import DeltaMFCC
 from .speaker import Embedding, SpeakerCfg, SpeakerEncoder, fingerprint, vectors
 from .stft import STFT, WINDOWS
@@ -61,6 +61,7 @@ __all__ = [
     "deltas",
     "filterbank",
     "fingerprint",
+    "followed",
     "fourier_filters",
     "free_filters",
     "kaldi_cfg",

@@ -78,6 +78,11 @@ class SpeakerPair(nn.Module):
         return torch.cat([a, F.normalize(b, dim=1) * a.norm(dim=1, keepdim=True)], dim=1)
 
 
+def followed(speaker: Any) -> Any:
+    """The front-end, or its cfg, that an extractor follows: of a pair the first."""
+    return getattr(speaker, "first", speaker)
+
+
 def parts_of(cfg: object, v: Tensor) -> tuple[Tensor, ...]:
     """Vectors [B, E] as each encoder of a front-end made them; of most there is one."""
     return (v[:, : cfg.first.size], v[:, cfg.first.size :]) if isinstance(cfg, PairCfg) else (v,)

@@ -29,6 +29,7 @@ from ..frontends import (
     cosines,
     filterbank,
     fingerprint,
+    followed,
     loudness,
     parts_of,
     reach,
@@ -101,9 +102,9 @@ class TseNetCfg:
                 f"presence={self.presence} without speaker: expected a front-end that compares "
                 "voices"
             )
-        followed = self.speaker.first if isinstance(self.speaker, PairCfg) else self.speaker
-        if followed is not None and followed.size != self.embedding:
-            raise ValueError(f"embedding={self.embedding}: expected speaker.size={followed.size}")
+        first = followed(self.speaker)
+        if first is not None and first.size != self.embedding:
+            raise ValueError(f"embedding={self.embedding}: expected speaker.size={first.size}")
         if self.speaker is not None and self.speaker.features.sample_rate != self.sample_rate:
             raise ValueError(
                 f"sample_rate={self.sample_rate}: expected that of the speaker's features, "
@@ -307,8 +308,7 @@ class TseNet(nn.Module):
 
         How like the enrolled voice the estimate, the mixture and the rest sound, by each of A
         front-ends, and the estimate's share of the mixture's energy [10 dB]. Of a single front-end
-        also what the blocks made of the mixture, see `heard`: beside two it adds nothing, and
-        misleads over music.
+        also what the blocks made of the mixture, see `heard`.
 
         Args:
             mixture: [B, T] at `sample_rate`.

@@ -27,7 +27,7 @@ from .presence import presence_of
 from .process import where_it_learned
 from .recipe import MixtureRecipeCfg
 from .survey import say_left_out
-from .voices import standardize, told_apart, translate, voices, with_second, with_speaker
+from .voices import hints_of, standardize, told_apart, translate, voices, with_encoders
 
 SHARP = 10.0  # that a likeness is told to a judge, as `losses.contrast` is by default
 
@@ -160,9 +160,8 @@ def helper_of(model: Any, cfg: MixtureRecipeCfg) -> nn.ModuleDict | None:
     """What a model learns by and does not keep; None where the recipe asks for nothing.
 
     `colours` are what enrollments are heard through, `teacher` is what a speaker encoder imitates.
-    `judge` is a layer that learns to tell from
-    what an extractor makes whether the speaker is there; it starts at zero, so that no draw is
-    spent on it.
+    `judge` is a layer that learns to tell from what an extractor makes whether the speaker is
+    there; it starts at zero, so that no draw is spent on it.
     """
     made = nn.ModuleDict()
     if cfg.colours and model.task != "separation":
@@ -236,10 +235,7 @@ def fit(
         ValueError: the recipe and the data do not fit together; the message says where.
     """
     before: Any = model
-    if cfg.speaker:
-        model = with_speaker(model, cfg.speaker)
-    if cfg.second:
-        model = with_second(model, cfg.second)
+    model = with_encoders(model, cfg)
     if cfg.start_share and not cfg.init:
         raise ValueError(
             f"start_share={cfg.start_share} without init: expected weights to start from"
@@ -255,6 +251,12 @@ def fit(
         translate(model, before.speaker, train, cfg.optim.batch)
     start = deepcopy(model.state_dict()) if cfg.start_share else {}
     presence = presence_of(model, cfg)  # before the first step, so that what lacks is told
+    if presence is None and hints_of(model) != hints_of(before):
+        raise ValueError(
+            f"speaker={cfg.speaker!r}, second={cfg.second!r} with other hints of presence than "
+            "before: expected to fit it anew; leave `evidence` out of freeze, and train on "
+            "manifests"
+        )
     helper = helper_of(model, cfg)
     objective = objective_of(model, cfg, helper)
     kept = objective_of(model, cfg)  # the helper is not, and not averaged either

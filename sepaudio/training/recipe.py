@@ -18,7 +18,7 @@ from ..data.augment import AugmentCfg
 from ..data.clips import ClipsCfg
 from ..data.shelf import check_on_bad
 from ..data.whole import CutCfg
-from ..frontends import BandsCfg
+from ..frontends import BandsCfg, followed
 from ..losses import LOSSES
 from .distill import DistillCfg
 from .optim import OptimCfg as OptimCfg
@@ -334,8 +334,7 @@ def model_cfg(recipe: AnyRecipe) -> Any:
     about = hub.about(recipe.init)
     theirs = registry.from_dict(about["cfg"])
     architecture = about.get("architecture", recipe.architecture)
-    inner = getattr(theirs, "speaker", None)
-    inner = getattr(inner, "first", inner)  # of two encoders
+    inner = followed(getattr(theirs, "speaker", None))
     if inner is not None and type(inner) is type(named):  # an extractor's encoder, by itself
         theirs, architecture = inner, recipe.architecture
     if architecture != recipe.architecture or type(theirs) is not type(named):

@@ -21,7 +21,7 @@ from .hints import with_hints
 from .loop import PACED, Draw, Objective, run
 from .recipe import AnyRecipe, ClipRecipeCfg, MixtureRecipeCfg, OptimCfg, RecipeCfg
 from .survey import Survey, duration, pace
-from .voices import with_second, with_speaker
+from .voices import with_encoders
 
 PER_KIND = 4  # recordings, or of a speaker
 SPARE = 6  # speakers more than a mixture has
@@ -59,10 +59,8 @@ def rehearse(recipe: AnyRecipe, model: Any, found: Survey) -> Rehearsal:
         ValueError: the recipe and the data do not fit together; the message says where.
     """
     model = copy.deepcopy(model)
-    if isinstance(recipe, MixtureRecipeCfg) and recipe.speaker:
-        model = with_speaker(model, recipe.speaker)
-    if isinstance(recipe, MixtureRecipeCfg) and recipe.second:
-        model = with_second(model, recipe.second)
+    if isinstance(recipe, MixtureRecipeCfg):
+        model = with_encoders(model, recipe)
     with TemporaryDirectory() as folder:
         place = Path(folder)
         optim = recipe.optim

@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from .. import hub, registry
+from ..frontends import followed
 from .recipe import AnyRecipe, model_cfg
 
 HEAD = "head"  # what classifiers call the layers that know their labels
@@ -72,8 +73,7 @@ def model_of(recipe: AnyRecipe) -> tuple[nn.Module, Start | None]:
         return model, None
     theirs: Any = hub.load(recipe.init, untrained=True)
     if getattr(model, "task", "") == "speaker" and getattr(theirs, "speaker", None) is not None:
-        theirs = theirs.speaker  # the encoder of an extractor goes on by itself
-        theirs = getattr(theirs, "first", theirs)  # of two the one that it follows
+        theirs = followed(theirs.speaker)  # the encoder of an extractor goes on by itself
     start = _start(recipe, model, theirs)
     here = {key: x for key, x in model.state_dict().items() if _part(key) not in start.new}
     given = {key: x for key, x in theirs.state_dict().items() if _part(key) not in start.new}

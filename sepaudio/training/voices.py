@@ -14,6 +14,7 @@ from ..frontends import PairCfg, SpeakerCfg, parts_of
 from ..losses import contrast
 from .draws import Batch, Source, batches
 from .loop import Objective
+from .recipe import MixtureRecipeCfg
 
 TAUGHT = 2.0  # weight of what a teacher says, beside telling the voices of a batch apart
 RIDGE = 1e-4  # of the translation, beside vectors whose every number has variance one
@@ -124,11 +125,29 @@ def with_second(model: Any, folder: str | Path) -> nn.Module:
     return _filled(made, model, given)
 
 
+def with_encoders(model: Any, cfg: MixtureRecipeCfg) -> nn.Module:
+    """A model with the front-ends that a recipe names, if it names any.
+
+    Raises:
+        ValueError: see `with_speaker` and `with_second`.
+    """
+    if cfg.speaker:
+        model = with_speaker(model, cfg.speaker)
+    if cfg.second:
+        model = with_second(model, cfg.second)
+    return model  # type: ignore[no-any-return]
+
+
+def hints_of(model: Any) -> int:
+    """How many numbers tell an extractor whether the speaker is there; 0 where it judges none."""
+    return model.evidence.in_features if hasattr(model, "evidence") else 0
+
+
 def _filled(made: nn.Module, model: nn.Module, given: dict[str, Tensor]) -> nn.Module:
     """`made` with the weights of a model, but with other front-ends, whose weights are given."""
-    own = made.state_dict()
     kept = {key: x for key, x in model.state_dict().items() if not key.startswith("speaker.")}
-    if "evidence.weight" in own:  # presence is to be fitted anew, from other hints
+    if hints_of(made) != hints_of(model):  # presence is to be fitted anew
+        own = made.state_dict()
         kept |= {key: own[key] for key in own if key.startswith("evidence.")}
     made.load_state_dict({**kept, **given})
     return made
